@@ -53,14 +53,8 @@ FILE = pa.schema(
 TABLE = FILE.append(pa.field(PARTITION, pa.string()))
 """Columns of the table, as a reader of the Delta log sees them."""
 
-CHIPS = pa.schema([*FILE, pa.field("lon", pa.float64()), pa.field("lat", pa.float64())])
-"""What an append takes: a data file's columns and the position of each chip's centre.
-
-Degrees, OGC:CRS84. The centre is given apart because that of a footprint over a pole or the antimeridian cannot be
-had from its polygon. ``h3`` and ``bbox`` may be null: the table fills them in.
-"""
-
-POINT = ("lon", "lat")
+CHIPS = pa.schema([field for field in FILE if field.name not in {"bbox", "h3"}])
+"""What an append takes. The table derives ``bbox`` and ``h3`` from the footprint, so that they cannot disagree."""
 
 
 def geo_key(bounds: tuple[float, float, float, float], types: list[str]) -> dict[str, Any]:

@@ -1,0 +1,133 @@
+"""Areas of interest: polygons and boxes as people give them, made ready for the sphere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import shapely
+
+from embedstore import footprint
+from embedstore.errors import GeometryError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def box(west: float, south: float, east: float, north: float) -> Any:
+    """Return a box in degrees; west > east means that it crosses the antimeridian.
+
+    Raises
+    ------
+    GeometryError
+        If a side is not finite, a latitude is past a pole, or south is above north.
+    """
+    if not all(abs(v) <= 1e6 for v in (west, south, east, north)):
+        raise GeometryError(f"the box {west},{south},{east},{north} is not finite; give west,south,east,north in degrees.")
+    if not -90 <= south <= north <= 90:
+        raise GeometryError(
+            f"the box {west},{south},{east},{north} needs -90 <= south <= north <= 90; give west,south,east,north."
+        )
+    if east < west:
+        east += 360
+    if east - west >= 360:
+        west, east = -180, 180
+    return footprint.split(shapely.box(west, south, east, north))
+
+
+def parse(area: Any) -> Any:
+    """Return an area of interest as one valid shapely geometry in degrees, cut at the antimeridian.
+
+    Parameters
+    ----------
+    area
+        A shapely geometry, WKT, GeoJSON (text, mapping, Feature or FeatureCollection), a path to a file of either,
+        or four numbers west, south, east, north. Coordinates are OGC:CRS84.
+
+    Raises
+    ------
+    GeometryError
+        If it cannot be read, holds no area, or is invalid (the message says where).
+    """
+    if isinstance(area, (tuple, list)) and len(area) == 4 and all(isinstance(v, (int, float)) for v in area):
+        return box(*area)
+    shape = area if isinstance(area, shapely.Geometry) else _read(area)
+    polygons = [p for p in shapely.get_parts(shapely.get_parts(shape)) if p.geom_type == "Polygon"]
+    polygons = [p for p in polygons if not p.is_empty]
+    if not polygons:
+        raise GeometryError(f"the area {_short(area)} holds no polygon ({shape.geom_type}); give a Polygon or MultiPolygon.")
+    for polygon in polygons:
+        if abs(polygon.bounds[1]) > 90 or abs(polygon.bounds[3]) > 90:
+            raise GeometryError(
+                f"the area {_short(area)} has latitudes past a pole; coordinates must be degrees, longitude first."
+            )
+    whole = shapely.union_all([_mend_crossing(p, area) for p in polygons])
+    shapely.prepare(whole)
+    return whole
+
+
+def _mend_crossing(polygon: Any, area: Any) -> Any:
+    """Split a polygon that crosses the antimeridian, and refuse one that is invalid."""
+    rings = [_ring(r.coords) for r in (polygon.exterior, *polygon.interiors)]
+    shape = rings[0]
+    for hole in rings[1:]:
+        shape = shapely.difference(shape, hole) if shape.is_valid and hole.is_valid else polygon
+    if not shape.is_valid:
+        raise GeometryError(
+            f"the area {_short(area)} is invalid: {shapely.is_valid_reason(shape)}. Repair it, for instance with "
+            "shapely.make_valid or QGIS's 'Fix geometries'."
+        )
+    return shape
+
+
+def _ring(coords: Sequence[tuple[float, ...]]) -> Any:
+    xs, ys = [c[0] for c in coords[:-1]], [c[1] for c in coords[:-1]]
+    jumps = any(abs(a - b) > 180 for a, b in zip(xs, [*xs[1:], xs[0]], strict=True))
+    # A ring drawn round the whole world (-180 to 180 in one edge) does jump, but encloses what it says.
+    whole_world = jumps and min(xs) <= -180 and max(xs) >= 180
+    if jumps and not whole_world:
+        return footprint.ring(xs, ys)
+    return footprint.split(shapely.Polygon(list(zip(xs, ys, strict=True))))
+
+
+def _read(area: Any) -> Any:
+    """Read a geometry from a mapping, a text, or a file."""
+    if isinstance(area, dict):
+        return _from_geojson(area)
+    text = str(area).strip()
+    if not text.startswith(("{", "P", "M", "G", "p", "m", "g", "S")) or Path(text).suffix:
+        path = Path(text)
+        try:
+            text = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise GeometryError(f"the area file {path} cannot be read: {error}. Give a GeoJSON or WKT file.") from error
+    if text.startswith("{"):
+        try:
+            return _from_geojson(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise GeometryError(f"the area {_short(area)} is no valid GeoJSON: {error}.") from error
+    try:
+        return shapely.from_wkt(text)
+    except shapely.errors.ShapelyError as error:
+        raise GeometryError(f"the area {_short(area)} is neither GeoJSON nor WKT: {error}.") from error
+
+
+def _from_geojson(data: dict[str, Any]) -> Any:
+    crs = str(data.get("crs", {}).get("properties", {}).get("name", "CRS84")) if isinstance(data.get("crs"), dict) else "CRS84"
+    if not crs.endswith(("CRS84", "EPSG::4326", "EPSG:4326")):
+        raise GeometryError(f"the area's CRS is {crs}; GeoJSON must be in degrees (OGC:CRS84). Reproject it.")
+    if data.get("type") == "FeatureCollection":
+        shapes = [_from_geojson(f) for f in data.get("features", [])]
+        return shapely.GeometryCollection([p for s in shapes for p in shapely.get_parts(s)])
+    if data.get("type") == "Feature":
+        return _from_geojson(data.get("geometry") or {})
+    try:
+        return shapely.from_geojson(json.dumps(data))
+    except shapely.errors.ShapelyError as error:
+        raise GeometryError(f"the area is no valid GeoJSON geometry: {error}.") from error
+
+
+def _short(area: Any) -> str:
+    text = str(area)
+    return repr(text if len(text) <= 60 else text[:57] + "…")
