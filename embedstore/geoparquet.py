@@ -18,6 +18,7 @@ import shapely
 
 from embedstore import schema
 from embedstore.errors import DamageError
+from embedstore.sealed import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,7 @@ def write_part(root: Path, cell: str, batch: str, rows: pa.Table, encoder: Encod
     types = sorted({s.geom_type for s in shapes})
     geo = schema.geo_key(tuple(float(v) for v in shapely.total_bounds(shapes)), types)  # type: ignore[arg-type]
     table = rows.cast(schema.FILE).replace_schema_metadata(schema.footer(geo, schema.emb_key(encoder)))
-    draft = folder / f".draft-{uuid.uuid4().hex}"
+    draft = folder / f"draft-{uuid.uuid4().hex}.tmp"
     try:
         pq.write_table(
             table,
@@ -103,15 +104,6 @@ def _flush_and_digest(path: Path) -> str:
     with path.open("rb") as file:
         os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _stats(table: pa.Table) -> dict[str, Any]:
@@ -147,12 +139,6 @@ def name_batch(path: str) -> str:
     """Return the uuid of the commit that wrote a data file, or "" if the name is none of ours."""
     pieces = Path(path).stem.split("-")
     return pieces[1] if len(pieces) == 3 and pieces[0] == "part" else ""
-
-
-def file_sha256(path: Path) -> str:
-    """Return the hex SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_part(path: Path, columns: Sequence[str] | None = None, groups: Sequence[int] | None = None) -> pa.Table:

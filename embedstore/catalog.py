@@ -1,0 +1,178 @@
+"""Which index is live.
+
+``_index/CURRENT`` names one folder, ``_index/<uuid>/``, whose ``index.json`` lists the segments of that index, its
+codebook and its calibration. Publishing is compare-and-swap: it succeeds only while ``CURRENT`` still names the
+index that the builder started from. Segments stand in ``_index/segments/<uuid>/``, apart from the indexes that list
+them, because appends write them before any index exists and one index hands them on to the next.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from embedstore.errors import DamageError, storage_errors
+from embedstore.sealed import locked, read_json, sha256, sync_file, sync_folder, write_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Codebook:
+    """A trained codebook: coarse centroids, rotation, product quantiser.
+
+    Parameters
+    ----------
+    name
+        Folder under ``_index`` that holds ``codebook.faiss``.
+    sha256
+        Digest of that file; FAISS files carry none, so it is checked before FAISS reads a byte.
+    factory
+        FAISS factory string.
+    lists
+        Number of inverted lists.
+    trained_rows
+        Rows of the store when it was trained.
+    """
+
+    name: str
+    sha256: str
+    factory: str
+    lists: int
+    trained_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """One point of the calibration: what it costs to reach a recall.
+
+    Parameters
+    ----------
+    probes
+        Inverted lists probed.
+    candidates
+        Best codes re-ranked exactly.
+    recall
+        Recall@10 measured on held-back queries, ties counted.
+    """
+
+    probes: int
+    candidates: int
+    recall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One published index.
+
+    Parameters
+    ----------
+    name
+        Its uuid.
+    encoder
+        Fingerprint of the encoder of its vectors.
+    segments
+        Names of its segments.
+    codebook
+        The codebook of those segments that have lists, if any.
+    calibration
+        Cheapest first.
+    """
+
+    name: str
+    encoder: str
+    segments: tuple[str, ...]
+    codebook: Codebook | None = None
+    calibration: tuple[Effort, ...] = field(default=())
+
+
+class Catalog:
+    """The folder ``_index`` of a store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.segments = folder / "segments"
+        self.moves = folder / "moves"
+
+    def current(self) -> Index | None:
+        """Return the live index, or None before the first.
+
+        Raises
+        ------
+        DamageError
+            If ``CURRENT`` or what it names is damaged.
+        """
+        if not (self.folder / "CURRENT").exists():
+            return None
+        name = read_json(self.folder / "CURRENT")["index"]
+        return _from_dict(read_json(self.folder / name / "index.json"))
+
+    def publish(self, index: Index, instead_of: str | None) -> bool:
+        """Make an index live if the live one is still the one named; return whether it was.
+
+        Parameters
+        ----------
+        index
+            Its segments and codebook are on disk already.
+        instead_of
+            Name of the index that was live when the work began, None if there was none. A damaged ``CURRENT``
+            names nothing.
+        """
+        with storage_errors("publish the index", self.folder):
+            self.folder.mkdir(exist_ok=True)
+            home = self.folder / index.name
+            home.mkdir(exist_ok=True)
+            write_json(home / "index.json", asdict(index))
+            sync_folder(self.folder)
+            with locked(self.folder / "lock"):
+                if self.live_name() != instead_of:
+                    return False
+                write_json(self.folder / "CURRENT", {"index": index.name})
+        return True
+
+    def live_name(self) -> str | None:
+        """Return the name of the live index, None if there is none or it cannot be read."""
+        try:
+            index = self.current()
+        except DamageError:
+            return None
+        return index.name if index else None
+
+    def codebook_file(self, codebook: Codebook) -> Path:
+        """Return the path of a codebook, checked.
+
+        Raises
+        ------
+        DamageError
+            If the file is missing or is not what was written.
+        """
+        path = self.folder / codebook.name / "codebook.faiss"
+        if not path.is_file() or sha256(path) != codebook.sha256:
+            raise DamageError(f"the codebook {path} is damaged or missing. Run `embedstore index` to rebuild it.")
+        return path
+
+    def new_codebook_file(self) -> Path:
+        """Return the path for a new codebook, its folder made."""
+        with storage_errors("write the codebook", self.folder):
+            home = self.folder / uuid.uuid4().hex
+            home.mkdir(parents=True)
+        return home / "codebook.faiss"
+
+    def seal_codebook(self, path: Path, factory: str, lists: int, trained_rows: int) -> Codebook:
+        """Make a written codebook durable and describe it."""
+        with storage_errors("write the codebook", path):
+            sync_file(path)
+            sync_folder(path.parent)
+            return Codebook(path.parent.name, sha256(path), factory, lists, trained_rows)
+
+    def row_map(self, batch: str) -> Path | None:
+        """Return the row map of a commit, if it wrote one."""
+        return next(self.moves.glob(f"{batch}-*.arrow"), None) if batch else None
+
+
+def _from_dict(data: dict[str, Any]) -> Index:
+    codebook = Codebook(**data["codebook"]) if data["codebook"] else None
+    efforts = tuple(Effort(**e) for e in data["calibration"])
+    return Index(data["name"], data["encoder"], tuple(data["segments"]), codebook, efforts)

@@ -1,0 +1,119 @@
+"""Keeping a store small and quick to open: merging flat segments, vacuum, and what there is at a glance."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from embedstore import segment_rows
+from embedstore.catalog import Index
+from embedstore.segment import SegmentDraft
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from embedstore.store import Store
+
+MOST_SEGMENTS = 16
+"""A store with more segments than this merges its smallest flat ones."""
+
+
+def merge_flat_segments(store: Store) -> None:
+    """Merge the smallest flat segments into one once a store has too many, and publish the result.
+
+    Each merge takes sixteen of like size, so a row is copied about log16(rows / rows per append) times. Should another
+    process publish first, the merged segment is dropped: the next append tries again.
+    """
+    snapshot = store.snapshot()
+    flat = [p for p in snapshot.pieces if not p.segment.manifest.codebook and p.moved is None]
+    if len(flat) <= MOST_SEGMENTS or snapshot.degraded:
+        return
+    chosen = sorted(flat, key=lambda p: p.segment.rows)[:MOST_SEGMENTS]
+    names = {p.segment.name for p in chosen}
+    with SegmentDraft(store.catalog.segments) as draft:
+        rows, files = segment_rows.merge(snapshot, chosen, draft)
+        draft.seal(rows, store.encoder.dimension, store.encoder.fingerprint, files)
+    old = snapshot.index
+    kept = tuple(s for s in (old.segments if old else ()) if s not in names)
+    base = old or Index("", store.encoder.fingerprint, ())
+    new = replace(base, name=uuid.uuid4().hex, segments=(*kept, draft.name))
+    if store.catalog.publish(new, old.name if old else None):
+        store.refresh()
+
+
+@dataclass(frozen=True, slots=True)
+class Vacuumed:
+    """What vacuum deleted: data files, and folders and files of the index."""
+
+    data_files: int
+    index_files: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def vacuum(store: Store, grace_hours: float) -> Vacuumed:
+    """Delete what nothing needs; see :meth:`embedstore.store.Store.vacuum`."""
+    store.refresh()
+    data = store.table.vacuum(grace_hours)
+    horizon = time.time() - grace_hours * 3600
+    snapshot = store.snapshot()
+    index = snapshot.index
+    used = set(snapshot.used_batches)
+    if index:
+        used |= {index.name, *index.segments} | ({index.codebook.name} if index.codebook else set())
+    folder, removed = store.catalog.folder, 0
+    for path in (*folder.glob("*"), *store.catalog.segments.glob("*"), *store.catalog.moves.glob("*")):
+        special = path.parent == folder and path.name in ("segments", "moves", "CURRENT", "lock")
+        if not special and path.name.partition("-")[0] not in used and _age(path) <= horizon:
+            removed += _remove(path)
+    return Vacuumed(len(data), removed)
+
+
+def _age(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else float("inf")
+
+
+def _remove(path: Path) -> int:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+    return 1
+
+
+def info(store: Store) -> dict[str, Any]:
+    """Return what there is to know at a glance; see :meth:`embedstore.store.Store.info`."""
+    snapshot = store.snapshot()
+    index = snapshot.index
+    pieces = snapshot.pieces
+    return {
+        "path": str(store.path),
+        "version": snapshot.version,
+        "rows": snapshot.rows,
+        "files": len(snapshot.files),
+        "bytes": sum(f.size for f in snapshot.files),
+        "partitions": len({f.cell for f in snapshot.files}),
+        "encoder": {
+            "name": store.encoder.name,
+            "fingerprint": store.encoder.fingerprint,
+            "dimension": store.encoder.dimension,
+            "chip_size": store.encoder.chip_size,
+            "gsd": store.encoder.gsd,
+            "bands": {m.name: list(m.bands) for m in store.encoder.modalities},
+        },
+        "grid": store.grid.to_dict(),
+        "index": {
+            "live": index.name if index else None,
+            "factory": index.codebook.factory if index and index.codebook else None,
+            "segments": len(pieces),
+            "indexed_rows": sum(p.count for p in pieces if p.segment.manifest.codebook),
+            "flat_rows": sum(p.count for p in pieces if not p.segment.manifest.codebook),
+            "uncovered_rows": sum(f.rows for f in snapshot.uncovered),
+            "faults": snapshot.degraded,
+        },
+    }

@@ -1,0 +1,92 @@
+"""Row maps: where the rows of rewritten files came from.
+
+Compaction and deletion write new files from old ones. The map stands beside the index under the name of the commit,
+``_index/moves/<uuid>-<digest>.arrow``, so that segments which cover the old files still find every row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from embedstore.errors import DamageError, storage_errors
+from embedstore.sealed import sync_folder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the rows of one new file came from: old file and row, in the order of the new rows."""
+
+    file: NDArray[np.object_]
+    row: NDArray[np.int64]
+
+
+def write(folder: Path, batch: str, origins: dict[str, Origin]) -> Path:
+    """Write the map of one commit durably.
+
+    Parameters
+    ----------
+    folder
+        ``_index/moves``.
+    batch
+        The uuid that the new files' names share.
+    origins
+        New file → origin of its rows.
+    """
+    new = np.repeat(np.array(list(origins), object), [len(o.row) for o in origins.values()])
+    table = pa.table(
+        {
+            "file": pa.array(new, pa.string()).dictionary_encode(),
+            "old_file": pa.array(np.concatenate([o.file for o in origins.values()]), pa.string()).dictionary_encode(),
+            "old_row": pa.array(np.concatenate([o.row for o in origins.values()]), pa.int64()),
+        }
+    )
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    data = sink.getvalue()
+    with storage_errors("write a row map", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{batch}-{hashlib.sha256(data).hexdigest()[:32]}.arrow"
+        draft = folder / f".draft-{uuid.uuid4().hex}"
+        try:
+            with draft.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.rename(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        sync_folder(folder)
+    return path
+
+
+def read(path: Path) -> dict[str, Origin]:
+    """Read the map of one commit.
+
+    Raises
+    ------
+    DamageError
+        If a byte is not what was written.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DamageError(f"the row map {path} cannot be read: {error}. Run `embedstore index`.") from error
+    if hashlib.sha256(data).hexdigest()[:32] != path.stem.partition("-")[2]:
+        raise DamageError(f"the row map {path} is damaged. Run `embedstore index` to do without it.")
+    table = pa.ipc.open_stream(data).read_all()
+    new, old = table["file"].to_numpy(zero_copy_only=False), table["old_file"].to_numpy(zero_copy_only=False)
+    row = table["old_row"].to_numpy()
+    return {str(f): Origin(old[new == f], row[new == f]) for f in dict.fromkeys(new.tolist())}

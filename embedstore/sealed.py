@@ -1,0 +1,163 @@
+"""Files that say whether they are whole: JSON that carries its own digest, and blocks of bytes with checksums."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import uuid
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from embedstore.errors import DamageError
+from embedstore.spec import canonical_json, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+BLOCK = 1 << 16
+"""Bytes under one checksum."""
+
+
+def write_json(path: Path, body: dict[str, Any]) -> None:
+    """Write JSON under its own SHA-256, durably; the file appears whole or not at all."""
+    text = canonical_json({"body": body, "sha256": digest(body)})
+    draft = path.with_name(f".draft-{uuid.uuid4().hex}")
+    try:
+        with draft.open("wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what :func:`write_json` wrote.
+
+    Raises
+    ------
+    DamageError
+        If the file is missing, or a byte of it is not what was written.
+    """
+    try:
+        raw = path.read_bytes()
+        whole = json.loads(raw)
+        body: dict[str, Any] = whole["body"]
+        if canonical_json(whole) == raw and whole.keys() == {"body", "sha256"} and digest(body) == whole["sha256"]:
+            return body
+        reason = "its digest does not match"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = str(error)
+    raise DamageError(f"{path} is damaged or missing ({reason}). Run `embedstore index` to rebuild what is derived.")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's bytes durable."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sha256(path: Path) -> str:
+    """Return the hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an advisory lock on a file; the kernel lets go of it when the process ends, however it ends."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def checksums(path: Path) -> NDArray[np.uint32]:
+    """Return the CRC-32 of every block of a file."""
+    with path.open("rb") as file:
+        return np.array([zlib.crc32(block) for block in iter(lambda: file.read(BLOCK), b"")], dtype=np.uint32)
+
+
+class Blocks:
+    """A memory-mapped file whose blocks are checked when they are first touched.
+
+    Parameters
+    ----------
+    path
+        The file.
+    size
+        Bytes it must have, at least 1.
+    crcs
+        CRC-32 of every block, from a list that is itself trusted.
+
+    Raises
+    ------
+    DamageError
+        If the file is missing or of another size.
+    """
+
+    def __init__(self, path: Path, size: int, crcs: NDArray[np.uint32]) -> None:
+        self.path = path
+        try:
+            found = path.stat().st_size
+            if found != size or len(crcs) != -(-size // BLOCK):
+                raise DamageError(f"{path} has {found} bytes; {size} were written. Run `embedstore index` to rebuild it.")
+            self.bytes: NDArray[np.uint8] = np.memmap(path, np.uint8, "r").view(np.ndarray)
+        except (OSError, ValueError) as error:
+            raise DamageError(f"{path} cannot be read ({error}). Run `embedstore index` to rebuild it.") from error
+        self._crcs = crcs
+        self._good = np.zeros(len(crcs), bool)
+        self._left = len(crcs)
+
+    def check(self, start: int, stop: int) -> None:
+        """Make sure of the bytes from `start` to `stop`.
+
+        Raises
+        ------
+        DamageError
+            If a block that holds them is not what was written.
+        """
+        if self._left and stop > start:
+            self._check_blocks(np.arange(start // BLOCK, -(-stop // BLOCK)))
+
+    def check_rows(self, rows: NDArray[np.int64], width: int, offset: int = 0) -> None:
+        """Make sure of scattered rows of `width` bytes each, the first at byte `offset`; raises as :meth:`check`."""
+        if self._left:
+            first = (rows * width + offset) // BLOCK
+            self._check_blocks(first)
+            last = (rows * width + (offset + width - 1)) // BLOCK
+            self._check_blocks(last)
+
+    def check_all(self) -> None:
+        """Make sure of every byte; raises as :meth:`check`."""
+        self.check(0, len(self.bytes))
+
+    def _check_blocks(self, blocks: NDArray[np.int64]) -> None:
+        fresh = blocks[~self._good[blocks]]
+        if len(fresh):
+            for block in np.unique(fresh).tolist():
+                if zlib.crc32(self.bytes[block * BLOCK : (block + 1) * BLOCK]) != self._crcs[block]:
+                    raise DamageError(
+                        f"{self.path} is damaged in bytes {block * BLOCK} to {(block + 1) * BLOCK}. "
+                        "Run `embedstore index` to rebuild it."
+                    )
+                self._good[block] = True
+            self._left = int((~self._good).sum())

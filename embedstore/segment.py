@@ -1,0 +1,322 @@
+"""A segment: one immutable piece of index on disk.
+
+=================  ==============================================================================
+``vectors.f16``    unit vectors in row order, half precision: exactly the table's rounded numbers
+``rows.arrow``     Arrow IPC: every scalar column, and the row's place in the table
+``id_order.i32``   row numbers in the order of their ids, for binary search
+``zones.f64``      west, south, east, north of the centres of every 256 rows
+``lists.faiss``    inverted lists of codes (absent while the segment is flat)
+``list_of_row.i32``  the inverted list of every row (likewise)
+``checksums.u32``  CRC-32 of every 64 KiB block of the files above, one after another
+``manifest.json``  what there should be, under its own digest
+=================  ==============================================================================
+
+Rows stand in H3 order, so a place on Earth is a few ranges of rows. Every byte is checked before it is believed:
+the manifest and the checksums when the segment is opened, blocks of the rest when first touched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from embedstore.errors import DamageError, storage_errors
+from embedstore.sealed import BLOCK, Blocks, checksums, read_json, sha256, sync_file, sync_folder, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+FORMAT = 1
+ZONE = 256
+"""Rows under one bounding box."""
+
+COLUMNS: dict[str, pa.DataType] = {
+    "id": pa.binary(16),
+    "lon": pa.float64(),
+    "lat": pa.float64(),
+    "h3": pa.int64(),
+    "datetime": pa.timestamp("us", tz="UTC"),
+    "datetime_end": pa.timestamp("us", tz="UTC"),
+    "modalities": pa.int32(),
+    "valid_fraction": pa.float32(),
+    "file": pa.int32(),
+    "row": pa.int32(),
+}
+"""Columns of ``rows.arrow``. ``file`` counts in the manifest's list of table files; times may be null."""
+
+DTYPES: dict[str, np.dtype[Any]] = {
+    "id": np.dtype("V16"),
+    "lon": np.dtype("f8"),
+    "lat": np.dtype("f8"),
+    "h3": np.dtype("i8"),
+    "datetime": np.dtype("M8[us]"),
+    "datetime_end": np.dtype("M8[us]"),
+    "modalities": np.dtype("i4"),
+    "valid_fraction": np.dtype("f4"),
+    "file": np.dtype("i4"),
+    "row": np.dtype("i4"),
+}
+"""The same columns as numpy sees them; a missing time is NaT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a segment holds.
+
+    Parameters
+    ----------
+    rows, dimension
+        Shape of its vectors.
+    encoder
+        Fingerprint of the encoder that made them.
+    files
+        Table files that it covers, whole.
+    sizes
+        Bytes of each of its own files, in the order of their checksums.
+    checksums_sha256
+        Digest of ``checksums.u32``.
+    codebook
+        Name of the codebook of its lists, or "" while flat.
+    metric
+        Always ``cosine``.
+    """
+
+    rows: int
+    dimension: int
+    encoder: str
+    files: tuple[str, ...]
+    sizes: dict[str, int]
+    checksums_sha256: str
+    codebook: str = ""
+    metric: str = "cosine"
+    format: int = FORMAT
+
+
+class Segment:
+    """An open segment: memory-mapped arrays, each checked as it is touched.
+
+    Parameters
+    ----------
+    folder
+        Its folder.
+
+    Raises
+    ------
+    DamageError
+        If the manifest or the checksums are damaged, or a file is missing or of the wrong size.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        body = read_json(folder / "manifest.json")
+        if body.get("format") != FORMAT:
+            raise DamageError(f"{folder} has format {body.get('format')}, not {FORMAT}. Run `embedstore index`.")
+        self.manifest = Manifest(**{**body, "files": tuple(body["files"])})
+        table = folder / "checksums.u32"
+        if not table.is_file() or sha256(table) != self.manifest.checksums_sha256:
+            raise DamageError(f"{table} is damaged or missing. Run `embedstore index` to rebuild it.")
+        crcs = np.fromfile(table, np.uint32)
+        self.blocks: dict[str, Blocks] = {}
+        start = 0
+        for name, size in self.manifest.sizes.items():
+            count = -(-size // BLOCK)
+            self.blocks[name] = Blocks(folder / name, size, crcs[start : start + count])
+            start += count
+        self.rows = self.manifest.rows
+        self.dimension = self.manifest.dimension
+        self.vectors: NDArray[np.float16] = self.blocks["vectors.f16"].bytes.view(np.float16).reshape(self.rows, -1)
+        self.id_order: NDArray[np.int32] = self.blocks["id_order.i32"].bytes.view(np.int32)
+        self.zones: NDArray[np.float64] = self.blocks["zones.f64"].bytes.view(np.float64).reshape(-1, 4)
+        self.columns, self._offsets = self._map_columns()
+
+    @property
+    def name(self) -> str:
+        """Its uuid, the folder's name."""
+        return self.folder.name
+
+    def _map_columns(self) -> tuple[dict[str, NDArray[Any]], dict[str, int]]:
+        """Find each column's buffer in the memory-mapped Arrow file."""
+        blocks = self.blocks["rows.arrow"]
+        # the file's head and foot say where the columns are: they are believed only after a check
+        blocks.check(0, min(BLOCK, len(blocks.bytes)))
+        blocks.check(max(0, len(blocks.bytes) - BLOCK), len(blocks.bytes))
+        base = pa.py_buffer(blocks.bytes)
+        batch = pa.ipc.open_file(base).get_batch(0)
+        columns, offsets = {}, {}
+        for name, dtype in DTYPES.items():
+            buffer = batch.column(name).buffers()[1]
+            offsets[name] = buffer.address - base.address
+            end = offsets[name] + self.rows * dtype.itemsize
+            columns[name] = blocks.bytes[offsets[name] : end].view(dtype)
+        return columns, offsets
+
+    def column(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """Return a range of a column, checked, without a copy."""
+        width, offset = DTYPES[name].itemsize, self._offsets[name]
+        stop = self.rows if stop is None else stop
+        self.blocks["rows.arrow"].check(offset + start * width, offset + stop * width)
+        return self.columns[name][start:stop]
+
+    def take(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return scattered values of a column, checked."""
+        self.blocks["rows.arrow"].check_rows(rows, DTYPES[name].itemsize, self._offsets[name])
+        return self.columns[name][rows]
+
+    def take_vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+        """Return scattered vectors, checked, shape (len(rows), dimension)."""
+        self.blocks["vectors.f16"].check_rows(rows, 2 * self.dimension)
+        return self.vectors[rows]
+
+    def read_vectors(self, start: int, stop: int) -> NDArray[np.float16]:
+        """Return a range of vectors, checked, without a copy."""
+        self.blocks["vectors.f16"].check(start * 2 * self.dimension, stop * 2 * self.dimension)
+        return self.vectors[start:stop]
+
+    def read_zones(self) -> NDArray[np.float64]:
+        """Return the bounding boxes of the zones, checked, shape (zones, 4)."""
+        self.blocks["zones.f64"].check_all()
+        return self.zones
+
+    def list_of_row(self, rows: NDArray[np.int64] | slice) -> NDArray[np.int32]:
+        """Return the inverted list of rows, checked."""
+        blocks = self.blocks["list_of_row.i32"]
+        if isinstance(rows, slice):
+            blocks.check(4 * (rows.start or 0), 4 * (self.rows if rows.stop is None else rows.stop))
+        else:
+            blocks.check_rows(rows, 4)
+        return blocks.bytes.view(np.int32)[rows]
+
+    def find(self, ids: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the row of each id, -1 where there is none.
+
+        Parameters
+        ----------
+        ids
+            16-byte ids, dtype V16, shape (n,).
+        """
+        order = self.id_order
+        wanted = ids.view(">u8").reshape(-1, 2)
+        low, high = np.zeros(len(ids), np.int64), np.full(len(ids), self.rows, np.int64)
+        self.blocks["id_order.i32"].check_all()
+        while (low < high).any():
+            open_ = low < high
+            middle = (low + high) >> 1
+            middle[~open_] = 0
+            at = self.take("id", order[middle].astype(np.int64)).view(">u8").reshape(-1, 2)
+            less = (at[:, 0] < wanted[:, 0]) | ((at[:, 0] == wanted[:, 0]) & (at[:, 1] < wanted[:, 1]))
+            low = np.where(open_ & less, middle + 1, low)
+            high = np.where(open_ & ~less, middle, high)
+        rows = order[np.minimum(low, self.rows - 1)].astype(np.int64)
+        found = self.take("id", rows).view(">u8").reshape(-1, 2)
+        return np.where((found == wanted).all(axis=1) & (low < self.rows), rows, -1)
+
+    def check_all(self) -> None:
+        """Make sure of every byte.
+
+        Raises
+        ------
+        DamageError
+            Naming the first damaged block.
+        """
+        for blocks in self.blocks.values():
+            blocks.check_all()
+
+
+class SegmentDraft:
+    """A segment being written: files are added, then sealed, and only then does it appear under its name.
+
+    Parameters
+    ----------
+    parent
+        The folder of segments.
+    name
+        Its uuid in hex; a new one if None.
+    """
+
+    def __init__(self, parent: Path, name: str | None = None) -> None:
+        self.name = name or uuid.uuid4().hex
+        self._target = parent / self.name
+        self.folder = parent / f".draft-{uuid.uuid4().hex}"
+        with storage_errors("write the index", parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def write_rows(self, columns: dict[str, NDArray[Any]]) -> None:
+        """Write ``rows.arrow``, ``id_order.i32`` and ``zones.f64`` from columns in H3 order."""
+        with storage_errors("write the index", self.folder):
+            arrays = [_arrow(columns[name].astype(DTYPES[name], copy=False), COLUMNS[name]) for name in COLUMNS]
+            batch = pa.record_batch(arrays, schema=pa.schema(list(COLUMNS.items())))
+            with pa.OSFile(str(self.folder / "rows.arrow"), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+                writer.write_batch(batch)
+            halves = columns["id"].view(">u8").reshape(-1, 2)
+            np.lexsort((halves[:, 1], halves[:, 0])).astype(np.int32).tofile(self.folder / "id_order.i32")
+            _zones(columns["lon"], columns["lat"]).tofile(self.folder / "zones.f64")
+
+    def write_vectors(self, chunks: Iterable[NDArray[np.float16]]) -> None:
+        """Write ``vectors.f16`` from chunks in row order."""
+        with storage_errors("write the index", self.folder), (self.folder / "vectors.f16").open("wb") as file:
+            for chunk in chunks:
+                np.ascontiguousarray(chunk, np.float16).tofile(file)
+
+    def link(self, segment: Segment, names: Iterable[str]) -> None:
+        """Take files of another segment as they are: by hard link, by copy where the disk has no links."""
+        with storage_errors("write the index", self.folder):
+            for name in names:
+                try:
+                    os.link(segment.folder / name, self.folder / name)
+                except OSError:
+                    shutil.copyfile(segment.folder / name, self.folder / name)
+
+    def seal(self, rows: int, dimension: int, encoder: str, files: Iterable[str], codebook: str = "") -> Path:
+        """Write checksums and manifest, make everything durable, and give the segment its name."""
+        with storage_errors("write the index", self._target):
+            paths = sorted(p for p in self.folder.iterdir())
+            tables = [checksums(p) for p in paths]
+            np.concatenate(tables).tofile(self.folder / "checksums.u32")
+            manifest = Manifest(
+                rows=rows,
+                dimension=dimension,
+                encoder=encoder,
+                files=tuple(files),
+                sizes={p.name: p.stat().st_size for p in paths},
+                checksums_sha256=sha256(self.folder / "checksums.u32"),
+                codebook=codebook,
+            )
+            for path in (*paths, self.folder / "checksums.u32"):
+                sync_file(path)
+            write_json(self.folder / "manifest.json", asdict(manifest))
+            self.folder.rename(self._target)
+            sync_folder(self._target.parent)
+        return self._target
+
+
+def _arrow(values: NDArray[Any], type_: pa.DataType) -> pa.Array:
+    """Wrap a numpy column without a copy; NaT is null and stays NaT underneath."""
+    data = pa.py_buffer(np.ascontiguousarray(values))
+    if values.dtype.kind != "M":
+        return pa.Array.from_buffers(type_, len(values), [None, data])
+    missing = np.isnat(values)
+    valid = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
+    return pa.Array.from_buffers(type_, len(values), [valid, data], null_count=int(missing.sum()))
+
+
+def _zones(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the bounding box of every :data:`ZONE` positions, shape (zones, 4)."""
+    starts = np.arange(0, len(lon), ZONE)
+    low, high = np.minimum.reduceat, np.maximum.reduceat
+    return np.column_stack([low(lon, starts), low(lat, starts), high(lon, starts), high(lat, starts)])

@@ -1,0 +1,235 @@
+"""The store: one folder that holds a table of embeddings and what makes it searchable."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from embedstore import append, housekeeping, rewrite, verify
+from embedstore.catalog import Catalog
+from embedstore.errors import EncoderMismatchError, NotAStoreError, StoreExistsError, storage_errors
+from embedstore.geoparquet import read_part
+from embedstore.sealed import sha256, sync_file, sync_folder, write_json
+from embedstore.snapshot import Snapshot, id_bytes
+from embedstore.table import DELETIONS, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from embedstore.spec import EncoderSpec, GridSpec
+
+WEIGHTS = "weights.safetensors"
+
+
+class Store:
+    """A store of embeddings, opened at one version of its table.
+
+    Use :meth:`create` and :meth:`open`. Writers see their own commits at once and others' after :meth:`refresh`.
+
+    Attributes
+    ----------
+    path
+        The store's folder.
+    encoder
+        What made its vectors.
+    grid
+        Where its rows go.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.path = table.root
+        self.table = table
+        self.encoder: EncoderSpec = table.encoder
+        self.grid: GridSpec = table.grid
+        self.catalog = Catalog(self.path / "_index")
+        self._snapshot: Snapshot | None = None
+
+    @classmethod
+    def create(cls, path: str | Path, encoder: EncoderSpec, grid: GridSpec, weights: Path | None = None) -> Self:
+        """Make an empty store.
+
+        Parameters
+        ----------
+        path
+            Its folder, which may exist if it holds no store.
+        encoder, grid
+            Fixed for the life of the store.
+        weights
+            The encoder's safetensors file; kept in the store so that queries can be encoded. Its digest must be the
+            one that `encoder` names.
+
+        Raises
+        ------
+        StoreExistsError
+            If there is a store already.
+        NotAStoreError
+            If the path is a file.
+        EncoderMismatchError
+            If the weights are not those of the encoder.
+        StorageError
+            If the disk refuses.
+        """
+        root = Path(path).absolute()
+        if root.is_file():
+            raise NotAStoreError(f"{root} is a file; a store is a folder. Choose another path.")
+        if (root / "_delta_log").is_dir():
+            raise StoreExistsError(f"there is a store at {root} already; open it, or choose another path.")
+        if (sha256(weights) if weights else "") != encoder.weights_sha256:
+            raise EncoderMismatchError(f"the weights {weights} are not those that encoder {encoder.name} names.")
+        with storage_errors("make a store", root):
+            root.mkdir(parents=True, exist_ok=True)
+            _keep_encoder(root / "_encoder", encoder, weights)
+        return cls(Table.create(root, encoder, grid))
+
+    @classmethod
+    def open(cls, path: str | Path, version: int | None = None) -> Self:
+        """Open a store at its newest version, or at an older one.
+
+        Raises
+        ------
+        NotAStoreError
+            If there is none, or it has no such version.
+        """
+        return cls(Table(Path(path).absolute(), version))
+
+    @property
+    def version(self) -> int:
+        """Version of the table that this object shows."""
+        return self.table.version
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of this version."""
+        return self.snapshot().rows
+
+    @property
+    def encoder_folder(self) -> Path:
+        """Folder of the encoder's specification and weights."""
+        return self.path / "_encoder" / self.encoder.fingerprint
+
+    @property
+    def deletions(self) -> int:
+        """How often rows were deleted. Part of every unit of work, so that encoding after a delete looks again."""
+        return self.table.application(DELETIONS)
+
+    def refresh(self) -> None:
+        """Move on to the newest version."""
+        self.table.refresh()
+        self._snapshot = None
+
+    def snapshot(self) -> Snapshot:
+        """Return the rows of this version, found in segments."""
+        if self._snapshot is None:
+            self._snapshot = Snapshot(self.table, self.catalog)
+        return self._snapshot
+
+    def unit_done(self, unit: str) -> bool:
+        """Tell whether a unit of work is committed in the newest version."""
+        self.refresh()
+        return self.table.application(unit) > 0
+
+    def held(self, ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Tell which ids this version holds."""
+        out = np.zeros(len(ids), bool)
+        if not len(ids):
+            return out
+        snapshot = self.snapshot()
+        for _, at, _ in snapshot.find(id_bytes(ids)):
+            out[at] = True
+        for file in snapshot.uncovered:
+            there = set(read_part(self.path / file.path, ["id"])["id"].to_pylist())
+            out |= np.fromiter((i in there for i in ids), bool, len(ids))
+        return out
+
+    def append(self, chips: pa.Table, unit: str | None = None) -> int:
+        """Append chips whose ids the store does not hold yet, in one commit.
+
+        Parameters
+        ----------
+        chips
+            Columns of :data:`embedstore.schema.CHIPS`. May be empty, to record a unit that yielded nothing.
+        unit
+            Digest of the work that made these chips. It is recorded in the same commit; a unit that is recorded
+            already adds nothing.
+
+        Returns
+        -------
+        How many rows were added.
+
+        Raises
+        ------
+        SpecError, EncoderMismatchError, QueryError
+            If the chips are not what the table takes.
+        ConflictError
+            If other writers won every race.
+        StorageError
+            If the disk refuses; nothing is committed then.
+        """
+        added = append.append(self, chips, unit)
+        housekeeping.merge_flat_segments(self)
+        return added
+
+    def delete(self, ids: Iterable[str] | None = None, within: Any = None, item: str | None = None) -> int:
+        """Delete rows by id, by area, or by input item, in one commit; return how many.
+
+        Parameters
+        ----------
+        ids
+            Ids to delete.
+        within
+            Rows whose centre lies in this area; anything that :func:`embedstore.area.parse` takes.
+        item
+            Rows with this item among their inputs.
+
+        Raises
+        ------
+        InputError
+            If not exactly one is given, or an id is unknown.
+        """
+        return rewrite.delete(self, ids, within, item)
+
+    def compact(self) -> rewrite.Compaction:
+        """Join small data files of each partition; rows stay findable without a new index."""
+        return rewrite.compact(self)
+
+    def vacuum(self, grace_hours: float = 168.0) -> housekeeping.Vacuumed:
+        """Delete files that no version of the last `grace_hours` needs."""
+        return housekeeping.vacuum(self, grace_hours)
+
+    def verify(self) -> list[str]:
+        """Check every checksum and count; return the faults found, one sentence each."""
+        return verify.faults(self)
+
+    def info(self) -> dict[str, Any]:
+        """Return what there is to know at a glance, as plain data."""
+        return housekeeping.info(self)
+
+
+def _keep_encoder(folder: Path, encoder: EncoderSpec, weights: Path | None) -> None:
+    """Write the encoder's folder, named by its fingerprint: whole, or not there."""
+    target = folder / encoder.fingerprint
+    if target.is_dir():
+        return
+    folder.mkdir(exist_ok=True)
+    draft = folder / f".draft-{uuid.uuid4().hex}"
+    draft.mkdir()
+    try:
+        write_json(draft / "spec.json", encoder.to_dict())
+        if weights:
+            shutil.copyfile(weights, draft / WEIGHTS)
+            sync_file(draft / WEIGHTS)
+        try:
+            draft.rename(target)
+        except OSError:
+            if not target.is_dir():  # another process wrote the same folder: the same bytes
+                raise
+        sync_folder(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

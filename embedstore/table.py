@@ -1,0 +1,200 @@
+"""The Delta table: which GeoParquet files make up which version.
+
+Every change is one commit of add and remove actions. Idempotence is Delta's own: a commit carries application
+transactions (https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifiers), and of two commits
+that began together and name the same application, the second is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake import Schema as DeltaSchema
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+
+from embedstore import schema
+from embedstore.errors import ConflictError, NotAStoreError, StorageError, StoreExistsError
+from embedstore.sealed import sync_folder
+from embedstore.spec import EncoderSpec, GridSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from embedstore.geoparquet import Part
+
+APPENDS = "embedstore.appends"
+"""Application that every append names, so that appends are serial and no id is committed twice."""
+DELETIONS = "embedstore.deletions"
+"""Application that every delete names; its version counts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A data file of one version: path relative to the store, partition cell, bytes, rows."""
+
+    path: str
+    cell: str
+    size: int
+    rows: int
+
+
+class Table:
+    """One version of the table, and the means to commit the next.
+
+    Parameters
+    ----------
+    root
+        The store's folder.
+    version
+        The version to read; the newest if None.
+
+    Raises
+    ------
+    NotAStoreError
+        If there is no table, or it is not one of ours, or the version does not exist.
+    """
+
+    def __init__(self, root: Path, version: int | None = None) -> None:
+        self.root = root
+        if not (root / "_delta_log").is_dir():
+            what = "a file" if root.is_file() else "no store"
+            raise NotAStoreError(f"there is {what} at {root}. Make a store with `embedstore encode SCENE… --store {root}`.")
+        try:
+            self._delta = DeltaTable(root, version=version)
+        except (DeltaError, TableNotFoundError, OSError) as error:
+            asked = "" if version is None else f" at version {version}"
+            raise NotAStoreError(f"the store at {root} cannot be opened{asked}: {error}") from error
+        try:
+            about = json.loads(self._delta.metadata().description or "")
+            self.encoder = EncoderSpec.from_dict(about["encoder"])
+            self.grid = GridSpec.from_dict(about["grid"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise NotAStoreError(f"the Delta table at {root} was not made by embedstore: it names no encoder.") from error
+
+    @classmethod
+    def create(cls, root: Path, encoder: EncoderSpec, grid: GridSpec) -> Self:
+        """Make an empty table, atomically.
+
+        Raises
+        ------
+        StoreExistsError
+            If a table is there.
+        StorageError
+            If the disk refuses.
+        """
+        about = json.dumps({"encoder": encoder.to_dict(), "grid": grid.to_dict()})
+        try:
+            create_table_with_add_actions(
+                str(root), DeltaSchema.from_arrow(schema.TABLE), [], "error", [schema.PARTITION], "embedstore", about
+            )
+        except (DeltaError, OSError) as error:
+            if "already exists" in str(error):
+                raise StoreExistsError(f"there is a store at {root} already; open it, or choose another path.") from error
+            raise StorageError(f"could not make a store at {root}: {error}") from error
+        sync_folder(root / "_delta_log")
+        return cls(root)
+
+    @property
+    def version(self) -> int:
+        """Version of the table that this object shows."""
+        return int(self._delta.version())
+
+    def refresh(self) -> None:
+        """Move on to the newest version."""
+        self._delta.update_incremental()
+
+    def files(self) -> list[DataFile]:
+        """Return the data files of this version, sorted by path."""
+        actions = pa.table(self._delta.get_add_actions(flatten=True))
+        columns = (actions[c].to_pylist() for c in ("path", f"partition.{schema.PARTITION}", "size_bytes", "num_records"))
+        return sorted((DataFile(*row) for row in zip(*columns, strict=True)), key=lambda f: f.path)
+
+    def application(self, name: str) -> int:
+        """Return the version that an application last committed, 0 if it never did."""
+        return self._delta.transaction_version(name) or 0
+
+    def commit(
+        self,
+        added: Sequence[Part],
+        removed: Sequence[DataFile],
+        applications: dict[str, int],
+        *,
+        changes_data: bool = True,
+    ) -> bool:
+        """Try to commit the next version.
+
+        Parameters
+        ----------
+        added, removed
+            Files that enter and leave the table.
+        applications
+            Application transactions that this commit names.
+        changes_data
+            False for a compaction, whose rows stay what they were.
+
+        Returns
+        -------
+        Whether it was committed; False if another commit came between, in which case nothing changed.
+
+        Raises
+        ------
+        StorageError
+            If the disk refuses.
+        """
+        now = int(time.time() * 1000)
+        actions: list[Any] = [RemoveAction(f.path, changes_data, now, f.size, {schema.PARTITION: f.cell}) for f in removed]
+        actions += [AddAction(p.path, p.size, {schema.PARTITION: p.cell}, now, changes_data, p.stats) for p in added]
+        try:
+            self._delta.create_write_transaction(
+                actions,
+                "append",
+                self._delta.schema(),
+                [schema.PARTITION],
+                commit_properties=CommitProperties(
+                    app_transactions=[Transaction(name, version) for name, version in applications.items()],
+                    max_commit_retries=15,
+                ),
+                post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
+            )
+        except CommitFailedError:
+            return False
+        except (DeltaError, OSError) as error:
+            raise StorageError(f"could not commit to the table at {self.root}: {error}. Nothing was changed.") from error
+        self.refresh()
+        self._sync_log()
+        return True
+
+    def _sync_log(self) -> None:
+        log = self.root / "_delta_log"
+        handle = os.open(log / f"{self.version:020}.json", os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        sync_folder(log)
+
+    def vacuum(self, grace_hours: float) -> list[str]:
+        """Delete data files that no version younger than the grace period needs; return their paths."""
+        try:
+            return list(
+                self._delta.vacuum(
+                    retention_hours=int(grace_hours), dry_run=False, enforce_retention_duration=False, full=True
+                )
+            )
+        except (DeltaError, OSError) as error:
+            raise StorageError(f"could not vacuum the store at {self.root}: {error}") from error
+
+
+def gave_up(root: Path, doing: str) -> ConflictError:
+    """Return the error of a writer that lost every race."""
+    return ConflictError(
+        f"could not {doing} at {root}: other writers came first each time. Nothing was changed; run it again."
+    )

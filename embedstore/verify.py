@@ -1,0 +1,112 @@
+"""Whether a store is what was written: every checksum, every count, the index against the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from embedstore import rowmap, segment_rows
+from embedstore.errors import DamageError
+from embedstore.geoparquet import DIGEST, name_digest, read_part
+from embedstore.sealed import read_json, sha256
+from embedstore.segment import Segment
+from embedstore.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from embedstore.snapshot import Piece
+    from embedstore.store import Store
+    from embedstore.table import DataFile
+
+
+def faults(store: Store) -> list[str]:
+    """Return every fault found; see :meth:`embedstore.store.Store.verify`."""
+    store.refresh()
+    snapshot = Snapshot(store.table, store.catalog)
+    found = [*_encoder(store), *_index(store), *snapshot.degraded]
+    for file in snapshot.files:
+        found += _data_file(store, file)
+    if not found:
+        found += _duplicates(snapshot)
+        for piece in snapshot.pieces:
+            found += _against_table(store, snapshot, piece)
+    return list(dict.fromkeys(found))
+
+
+def _encoder(store: Store) -> Iterator[str]:
+    folder = store.encoder_folder
+    try:
+        if read_json(folder / "spec.json") != store.encoder.to_dict():
+            yield f"{folder / 'spec.json'} is not the encoder that the table names."
+    except DamageError as error:
+        yield str(error)
+    weights = folder / "weights.safetensors"
+    if store.encoder.weights_sha256 and (
+        not weights.is_file() or sha256(weights) != store.encoder.weights_sha256
+    ):
+        yield f"{weights} is damaged or missing; queries by chip cannot be encoded. Restore it from a copy."
+
+
+def _index(store: Store) -> Iterator[str]:
+    """Check every byte under ``_index``, used or not."""
+    catalog = store.catalog
+    for folder in sorted(p for p in catalog.folder.glob("*") if p.is_dir() and p.name not in ("segments", "moves")):
+        if (folder / "index.json").exists():
+            yield from _try(lambda f=folder: read_json(f / "index.json"))
+    yield from _try(catalog.current)
+    live = None if list(_try(catalog.current)) else catalog.current()
+    if live and live.codebook:
+        yield from _try(lambda: catalog.codebook_file(live.codebook))
+    for folder in sorted(p for p in catalog.segments.glob("*") if not p.name.startswith(".")):
+        yield from _try(lambda f=folder: Segment(f).check_all())
+    for path in sorted(p for p in catalog.moves.glob("*") if not p.name.startswith(".")):
+        yield from _try(lambda p=path: rowmap.read(p))
+
+
+def _try(check: object) -> Iterator[str]:
+    try:
+        check()  # type: ignore[operator]
+    except DamageError as error:
+        yield str(error)
+
+
+def _data_file(store: Store, file: DataFile) -> Iterator[str]:
+    path = store.path / file.path
+    if not path.is_file():
+        yield f"the data file {path} is missing: {file.rows} rows are lost. Restore it from a copy."
+    elif path.stat().st_size != file.size:
+        yield f"the data file {path} has {path.stat().st_size} bytes, not {file.size}. Restore it from a copy."
+    elif sha256(path)[:DIGEST] != name_digest(file.path):
+        yield f"the data file {path} is damaged: its digest is not the one in its name. Restore it from a copy."
+
+
+def _duplicates(snapshot: Snapshot) -> Iterator[str]:
+    ids = [p.segment.column("id")[p.live_rows()] for p in snapshot.pieces]
+    if ids:
+        halves = np.concatenate(ids).view(">u8").reshape(-1, 2)
+        order = np.lexsort((halves[:, 1], halves[:, 0]))
+        twice = int((halves[order][1:] == halves[order][:-1]).all(axis=1).sum())
+        if twice:
+            yield f"{twice} ids stand in the table more than once."
+    covered = sum(p.count for p in snapshot.pieces) + sum(f.rows for f in snapshot.uncovered)
+    if covered != snapshot.rows:
+        yield f"the segments hold {covered} rows of version {snapshot.version}; the table holds {snapshot.rows}."
+
+
+def _against_table(store: Store, snapshot: Snapshot, piece: Piece) -> Iterator[str]:
+    """Compare every row of a piece with the table's: ids and vectors, file by file."""
+    live = piece.live_rows()
+    files, places = snapshot.place(piece, live)
+    names, number = np.unique(np.array(files, object).astype(str), return_inverse=True)
+    for i, name in enumerate(names.tolist()):
+        here = number == i
+        table = read_part(store.path / name, ["id", "embedding"])
+        at, rows = places[here], live[here]
+        ids = np.frombuffer(bytes.fromhex("".join(table["id"].to_pylist())), "V16")
+        vectors = segment_rows.matrix(table["embedding"], piece.segment.dimension).astype(np.float16)
+        if (ids[at] != piece.segment.column("id")[rows]).any():
+            yield f"the segment {piece.segment.folder} and the data file {name} disagree on ids."
+        elif (vectors[at] != piece.segment.take_vectors(rows)).any():
+            yield f"the segment {piece.segment.folder} and the data file {name} disagree on vectors."
