@@ -89,7 +89,6 @@ def write_part(root: Path, cell: str, batch: str, rows: pa.Table, encoder: Encod
             column_encoding={"embedding.list.element": "BYTE_STREAM_SPLIT"},
             write_page_checksum=True,
             write_page_index=True,
-            store_schema=False,
         )
         digest = _flush_and_digest(draft)
         path = folder / f"part-{batch}-{digest[:DIGEST]}.parquet"

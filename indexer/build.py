@@ -1,0 +1,221 @@
+"""The index build: train a codebook, fill segments, calibrate, publish.
+
+Rows that have no lists yet are merged into one segment and given lists; segments that have lists of the live
+codebook stay. A new codebook is trained when there is none or the rows have grown fourfold. Nothing that a reader
+uses is changed: new files appear, and one compare-and-swap makes them live.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from embedstore import segment_rows
+from embedstore.catalog import Index
+from embedstore.errors import ConflictError, DamageError
+from embedstore.housekeeping import MOST_SEGMENTS
+from embedstore.segment import Segment, SegmentDraft
+from embedstore.spec import IndexSpec
+from embedstore.store import Store
+from indexer import calibrate, codebook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from embedstore.catalog import Codebook, Effort
+    from embedstore.snapshot import Piece, Snapshot
+
+FLAT_ROWS = 20_000
+"""Below this a flat scan is faster than probing, and there is no codebook."""
+GROWTH = 4
+"""A new codebook is trained when the rows have grown this many times since the last."""
+DEAD = 0.2
+"""A segment of which more than this share was deleted is written anew."""
+ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What an index build did.
+
+    Parameters
+    ----------
+    index
+        Name of the live index.
+    rows, segments
+        What it covers, in how many segments.
+    factory
+        The codebook's factory string; None for a flat index.
+    trained
+        Whether the codebook is new.
+    recall
+        The best recall@10 that the calibration reached; 1 for a flat index.
+    calibration
+        Its points, cheapest first.
+    seconds
+        Seconds by stage.
+    """
+
+    index: str
+    rows: int
+    segments: int
+    factory: str | None
+    trained: bool
+    recall: float
+    calibration: tuple[Effort, ...]
+    seconds: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def build(
+    store: str | Path,
+    recall: float = 0.95,
+    device: str = "auto",
+    progress: Callable[[str], None] | None = None,
+) -> BuildReport:
+    """Build or extend the index of a store and make it live.
+
+    Parameters
+    ----------
+    store
+        Its path.
+    recall
+        Recall@10 that the codebook must reach; where a codebook cannot, answers asked for it come from exact scans.
+    device
+        ``auto``, ``cpu`` or ``cuda``, for training and assignment.
+    progress
+        Called with the name of each stage as it begins.
+
+    Raises
+    ------
+    NotAStoreError, QueryError, StorageError, ConflictError, MissingExtraError
+        If there is no store, the recall makes no sense, the disk refuses, other builders win every race, or FAISS
+        is not installed.
+    """
+    calibrate.check_recall(recall)
+    opened = Store.open(store)
+    return _Build(opened, codebook.resolve_device(device), recall, progress or (lambda _: None)).run()
+
+
+class _Build:
+    """One run, which keeps the times of its stages."""
+
+    def __init__(self, store: Store, device: str, recall: float, progress: Callable[[str], None]) -> None:
+        self.store, self.device, self.recall = store, device, recall
+        self._tell = progress
+        self.seconds: dict[str, float] = {}
+        self._stage, self._since = "", time.perf_counter()
+
+    def stage(self, name: str) -> None:
+        """Begin a stage, and end the one before."""
+        now = time.perf_counter()
+        if self._stage:
+            self.seconds[self._stage] = round(self.seconds.get(self._stage, 0.0) + now - self._since, 3)
+        self._stage, self._since = name, now
+        if name:
+            self._tell(name)
+
+    def run(self) -> BuildReport:
+        """Build, publish, report."""
+        self.stage("open")
+        snapshot = self.store.snapshot()
+        snapshot.rescue()
+        if snapshot.rows < FLAT_ROWS:
+            book, trained = None, False
+        else:
+            book, trained = self._codebook(snapshot)
+        todo = self._todo(snapshot, book)
+        kept = [p for p in snapshot.pieces if p not in todo]
+        names = [p.segment.name for p in kept]
+        if todo:
+            names.append(self._write(snapshot, todo, book))
+        self.stage("calibrate")
+        calibration = self._calibrate(snapshot, names, book)
+        self.stage("publish")
+        index = self._publish(snapshot, names, book, calibration)
+        self.stage("")
+        best = max((e.recall for e in calibration), default=1.0)
+        factory = book.factory if book else None
+        return BuildReport(index.name, snapshot.rows, len(names), factory, trained, best, calibration, self.seconds)
+
+    def _codebook(self, snapshot: Snapshot) -> tuple[Codebook, bool]:
+        """Return the live codebook if it still serves, else train one."""
+        old = snapshot.index.codebook if snapshot.index else None
+        if old and snapshot.rows < GROWTH * old.trained_rows:
+            try:
+                self.store.catalog.codebook_file(old)
+            except DamageError as error:
+                snapshot.degraded.append(str(error))
+            else:
+                return old, False
+        self.stage("train")
+        spec = IndexSpec.for_rows(snapshot.rows, self.store.encoder.dimension)
+        path = self.store.catalog.new_codebook_file()
+        lists = codebook.train(snapshot, spec, path, self.device)
+        return self.store.catalog.seal_codebook(path, spec.factory, lists, snapshot.rows), True
+
+    def _todo(self, snapshot: Snapshot, book: Codebook | None) -> list[Piece]:
+        """Return the pieces to merge into a new segment."""
+        wanted = book.name if book else ""
+        on_disk = {p.segment.name for p in snapshot.pieces if p.segment.folder.parent == self.store.catalog.segments}
+
+        def stale(piece: Piece) -> bool:
+            dead = 1 - piece.count / piece.segment.rows
+            return piece.segment.manifest.codebook != wanted or dead > DEAD or piece.segment.name not in on_disk
+
+        todo = [p for p in snapshot.pieces if stale(p)]
+        if book is None:
+            return snapshot.pieces if len(snapshot.pieces) > 1 or todo else []
+        if len(snapshot.pieces) - len(todo) >= MOST_SEGMENTS:
+            rest = sorted((p for p in snapshot.pieces if p not in todo), key=lambda p: p.count)
+            todo += rest[: len(rest) // 2]
+        if any(p.moved is not None for p in todo):
+            # a rewritten file may have rows in several moved pieces, and a segment covers files whole
+            todo += [p for p in snapshot.pieces if p.moved is not None and p not in todo]
+        return todo
+
+    def _write(self, snapshot: Snapshot, todo: list[Piece], book: Codebook | None) -> str:
+        """Write one segment of all rows to do, with lists if there is a codebook; return its name."""
+        self.stage("merge")
+        with SegmentDraft(self.store.catalog.segments) as draft:
+            lone = todo[0] if len(todo) == 1 and todo[0].alive is None else None
+            if lone:
+                draft.link(lone.segment, ("vectors.f16", "rows.arrow", "id_order.i32", "zones.f64"))
+                rows, files = lone.segment.rows, list(lone.segment.manifest.files)
+                lone.segment.check_all()
+            else:
+                rows, files = segment_rows.merge(snapshot, todo, draft)
+            if book:
+                self.stage("fill lists")
+                codebook.fill(self.store.catalog.codebook_file(book), draft.folder, rows, self.device)
+            encoder = self.store.encoder
+            draft.seal(rows, encoder.dimension, encoder.fingerprint, files, book.name if book else "")
+            return draft.name
+
+    def _calibrate(self, snapshot: Snapshot, names: list[str], book: Codebook | None) -> tuple[Effort, ...]:
+        if book is None:
+            return ()
+        segments = [Segment(self.store.catalog.segments / n) for n in names]
+        alive = {p.segment.name: p.alive for p in snapshot.pieces}
+        path = self.store.catalog.codebook_file(book)
+        return calibrate.calibrate(segments, [alive.get(n) for n in names], path)
+
+    def _publish(
+        self, snapshot: Snapshot, names: list[str], book: Codebook | None, calibration: tuple[Effort, ...]
+    ) -> Index:
+        """Make the index live; segments that another process published meanwhile are kept beside ours."""
+        consumed = {p.segment.name for p in snapshot.pieces} - set(names)
+        for _ in range(ATTEMPTS):
+            live_name = self.store.catalog.live_name()
+            live = self.store.catalog.current() if live_name else None
+            theirs = [s for s in live.segments if s not in consumed and s not in names] if live else []
+            index = Index(uuid.uuid4().hex, self.store.encoder.fingerprint, (*names, *theirs), book, calibration)
+            if self.store.catalog.publish(index, live_name):
+                return index
+        raise ConflictError(f"could not publish the index of {self.store.path}: others came first. Run it again.")

@@ -1,0 +1,96 @@
+"""Training a codebook and filling inverted lists, with FAISS on CPU or GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from embedstore.errors import EncoderError, InputError, storage_errors
+from embedstore.extras import faiss
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from embedstore.snapshot import Snapshot
+    from embedstore.spec import IndexSpec
+
+SEED = 20
+TRAIN_PER_LIST = 48
+"""Training vectors for each list: FAISS warns below 39."""
+ROTATION_ROWS = 16_384
+"""Training vectors for the rotation, which is the slow part."""
+ROTATION_ROUNDS = 12
+CHUNK = 1 << 16
+
+
+def resolve_device(device: str) -> str:
+    """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    InputError
+        If the name is another.
+    EncoderError
+        If CUDA is asked for and this FAISS or this machine has none.
+    """
+    if device not in {"auto", "cpu", "cuda"}:
+        raise InputError(f"device {device!r} is not known; give auto, cpu or cuda.")
+    gpus = getattr(faiss(), "get_num_gpus", lambda: 0)()
+    if device == "cuda" and not gpus:
+        raise EncoderError("device 'cuda' was asked for, but FAISS sees no GPU; install 'embedstore[gpu]' or use cpu.")
+    return "cuda" if gpus and device != "cpu" else "cpu"
+
+
+def train(snapshot: Snapshot, spec: IndexSpec, path: Path, device: str) -> int:
+    """Train a codebook on a seeded sample of the snapshot, write it, and return its number of lists."""
+    f = faiss()
+    index = f.index_factory(snapshot.encoder.dimension, spec.factory, f.METRIC_INNER_PRODUCT)
+    ivf = f.downcast_index(f.extract_index_ivf(index))
+    ivf.cp.seed = ivf.pq.cp.seed = SEED
+    ivf.cp.min_points_per_centroid = 1
+    rotation = f.downcast_VectorTransform(index.chain.at(0))
+    rotation.niter, rotation.niter_pq = ROTATION_ROUNDS, 4
+    rotation.max_train_points = ROTATION_ROWS
+    if device == "cuda":
+        ivf.clustering_index = f.index_cpu_to_all_gpus(f.IndexFlatIP(ivf.d))
+    index.train(sample(snapshot, max(TRAIN_PER_LIST * ivf.nlist, ROTATION_ROWS)))
+    with storage_errors("write the codebook", path):
+        f.write_index(index, str(path))
+    return int(ivf.nlist)
+
+
+def sample(snapshot: Snapshot, count: int) -> NDArray[np.float32]:
+    """Return a seeded random sample of a snapshot's vectors, shape (≤ count, d)."""
+    rng = np.random.default_rng(SEED)
+    share = min(1.0, count / max(1, snapshot.rows))
+    parts = []
+    for piece in snapshot.pieces:
+        rows = piece.live_rows()
+        chosen = np.sort(rng.choice(rows, min(len(rows), round(share * len(rows))), replace=False))
+        parts.append(piece.segment.take_vectors(chosen).astype(np.float32))
+    return np.concatenate(parts)
+
+
+def fill(codebook: Path, folder: Path, rows: int, device: str) -> None:
+    """Assign the vectors of a segment in the making to lists; write ``lists.faiss`` and ``list_of_row.i32``."""
+    f = faiss()
+    index = f.read_index(str(codebook))
+    ivf = f.downcast_index(f.extract_index_ivf(index))
+    quantizer: Any = f.index_cpu_to_all_gpus(ivf.quantizer) if device == "cuda" else ivf.quantizer
+    vectors = np.memmap(folder / "vectors.f16", np.float16, "r", shape=(rows, index.d))
+    lists = np.empty(rows, np.int32)
+    for start in range(0, rows, CHUNK):
+        rotated = index.chain.at(0).apply(vectors[start : start + CHUNK].astype(np.float32))
+        stop = start + len(rotated)
+        assigned = quantizer.search(rotated, 1)[1].reshape(-1)
+        lists[start:stop] = assigned
+        ids = np.arange(start, stop, dtype=np.int64)
+        ivf.add_core(len(rotated), f.swig_ptr(rotated), f.swig_ptr(ids), f.swig_ptr(assigned))
+    with storage_errors("write the index", folder):
+        lists.tofile(folder / "list_of_row.i32")
+        writer = f.FileIOWriter(str(folder / "lists.faiss"))
+        f.write_InvertedLists(ivf.invlists, writer)
+        del writer

@@ -1,0 +1,214 @@
+"""Filters: which rows of a segment may answer.
+
+A filter in space is compiled against the segment's zones, the bounding boxes of every 256 rows in H3 order: zones
+outside are skipped, zones inside are taken whole, and only rows of zones on the border are tested one by one. So
+the cost follows the rows that pass and not the rows there are, and no geometry of H3 cells is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import shapely
+
+from embedstore import area, grid
+from embedstore.errors import FilterError
+from embedstore.segment import ZONE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from embedstore.segment import Segment
+    from embedstore.snapshot import Piece
+    from query.predicate import Predicate
+
+
+@dataclass(frozen=True, eq=False)
+class Filter:
+    """What rows must satisfy: all that is given, together.
+
+    Parameters
+    ----------
+    boxes
+        West, south, east, north in degrees, edges included; a row passes in any of them. Shape (n, 4).
+    shape
+        Prepared shapely geometry that holds the row's centre, edge included.
+    cells
+        H3 cells; a row passes in any of them.
+    between
+        First and last acquisition time; rows of unknown time do not pass.
+    where
+        SQL predicate on the rows' columns.
+    """
+
+    boxes: NDArray[np.float64] | None = None
+    shape: Any = None
+    cells: tuple[int, ...] | None = None
+    between: tuple[np.datetime64, np.datetime64] | None = None
+    where: str | None = None
+
+    @classmethod
+    def parse(
+        cls,
+        bbox: Any = None,
+        within: Any = None,
+        cells: Iterable[str | int] | None = None,
+        between: Any = None,
+        where: str | None = None,
+    ) -> Self:
+        """Make a filter from what people write; see :meth:`query.engine.Engine.search`.
+
+        Raises
+        ------
+        FilterError, GeometryError
+            If a part of it makes no sense.
+        """
+        boxes = None
+        if bbox is not None:
+            try:
+                west, south, east, north = (float(v) for v in bbox)
+            except (TypeError, ValueError) as error:
+                raise FilterError(f"bbox {bbox!r} is not four numbers; give west, south, east, north.") from error
+            boxes = shapely.bounds(shapely.get_parts(area.box(west, south, east, north)))
+        return cls(
+            boxes,
+            None if within is None else area.parse(within),
+            None if cells is None else tuple(grid.parse_cells(cells)),
+            None if between is None else _span(between),
+            where,
+        )
+
+    @property
+    def passes_all(self) -> bool:
+        """Whether nothing is asked."""
+        return all(v is None for v in (self.boxes, self.shape, self.cells, self.between, self.where))
+
+    def rows(self, piece: Piece, predicate: Predicate) -> NDArray[np.int64] | None:
+        """Return the rows of a piece that pass, ascending; None if all of its segment do."""
+        segment = piece.segment
+        rows = None
+        if self.cells is not None:
+            rows = _in_cells(segment, self.cells)
+        if self.boxes is not None:
+            rows = _both(rows, _in_boxes(segment, self.boxes))
+        if self.shape is not None:
+            rows = _both(rows, _in_shape(segment, self.shape))
+        if piece.alive is not None:
+            rows = np.flatnonzero(piece.alive) if rows is None else rows[piece.alive[rows]]
+        if self.between is not None:
+            rows = _keep(rows, _in_span(segment, rows, self.between))
+        if self.where is not None:
+            rows = predicate.rows(segment, self.where, rows)
+        return rows
+
+
+def _both(rows: NDArray[np.int64] | None, more: NDArray[np.int64]) -> NDArray[np.int64]:
+    return more if rows is None else np.intersect1d(rows, more, assume_unique=True)
+
+
+def _keep(rows: NDArray[np.int64] | None, passing: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.flatnonzero(passing) if rows is None else rows[passing]
+
+
+def _in_cells(segment: Segment, cells: tuple[int, ...]) -> NDArray[np.int64]:
+    """Children of a cell are contiguous in H3 order: two binary searches a cell."""
+    h3 = segment.column("h3")
+    resolution = int(h3[0] >> 52) & 15
+    edges = [grid.child_range(cell, resolution) for cell in cells]
+    starts = np.searchsorted(h3, [first for first, _ in edges], "left")
+    stops = np.searchsorted(h3, [last for _, last in edges], "right")
+    rows = expand(starts, stops)
+    return rows if len(cells) == 1 else np.unique(rows)
+
+
+def _in_boxes(segment: Segment, boxes: NDArray[np.float64]) -> NDArray[np.int64]:
+    zones = segment.read_zones()
+    found = []
+    for west, south, east, north in boxes.tolist():
+        near = np.flatnonzero((zones[:, 0] <= east) & (zones[:, 2] >= west) & (zones[:, 1] <= north) & (zones[:, 3] >= south))
+        z = zones[near]
+        whole = (z[:, 0] >= west) & (z[:, 2] <= east) & (z[:, 1] >= south) & (z[:, 3] <= north)
+        border = _zone_rows(segment, near[~whole])
+        lon, lat = segment.take("lon", border), segment.take("lat", border)
+        border = border[(lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)]
+        found.append(_merge(_zone_rows(segment, near[whole]), border))
+    return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
+
+
+def _in_shape(segment: Segment, shape: Any) -> NDArray[np.int64]:
+    zones = segment.read_zones()
+    west, south, east, north = shape.bounds
+    near = np.flatnonzero((zones[:, 0] <= east) & (zones[:, 2] >= west) & (zones[:, 1] <= north) & (zones[:, 3] >= south))
+    boxes = shapely.box(*zones[near].T)
+    touching = shapely.intersects(shape, boxes)
+    near, boxes = near[touching], boxes[touching]
+    whole = shapely.covers(shape, boxes)
+    border = _zone_rows(segment, near[~whole])
+    border = border[shapely.intersects_xy(shape, segment.take("lon", border), segment.take("lat", border))]
+    return _merge(_zone_rows(segment, near[whole]), border)
+
+
+def _zone_rows(segment: Segment, zones: NDArray[np.int64]) -> NDArray[np.int64]:
+    return expand(zones * ZONE, np.minimum((zones + 1) * ZONE, segment.rows))
+
+
+def _merge(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    if not len(one) or not len(other):
+        return one if len(one) else other
+    return np.sort(np.concatenate([one, other]), kind="stable")
+
+
+def expand(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the numbers of all ranges [start, stop), one after another."""
+    lengths = stops - starts
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+
+
+def _in_span(
+    segment: Segment, rows: NDArray[np.int64] | None, span: tuple[np.datetime64, np.datetime64]
+) -> NDArray[np.bool_]:
+    """An observation passes if its own span touches the one asked for; NaT compares false."""
+    first = segment.column("datetime") if rows is None else segment.take("datetime", rows)
+    last = segment.column("datetime_end") if rows is None else segment.take("datetime_end", rows)
+    return (first <= span[1]) & (np.where(np.isnat(last), first, last) >= span[0])
+
+
+def _span(between: Any) -> tuple[np.datetime64, np.datetime64]:
+    """Read an interval: "A/B" (either may be ".."), or a pair of dates or datetimes; days count whole."""
+    ends = between.split("/") if isinstance(between, str) else list(between)
+    if len(ends) != 2:
+        raise FilterError(f"the time range {between!r} is not two times; write 2019-01-01/2019-12-31, or .. for open.")
+    first, last = _moment(ends[0], np.datetime64(np.iinfo(np.int64).min + 1, "us"), False), _moment(
+        ends[1], np.datetime64(np.iinfo(np.int64).max, "us"), True
+    )
+    if first > last:
+        raise FilterError(f"the time range {between!r} ends before it begins.")
+    return first, last
+
+
+def _moment(value: Any, unbounded: np.datetime64, end: bool) -> np.datetime64:
+    if value is None or value in ("..", ""):
+        return unbounded
+    whole_day = False
+    try:
+        if isinstance(value, str):
+            whole_day = len(value.strip()) == 10
+            value = datetime.fromisoformat(value.strip())
+        elif isinstance(value, date) and not isinstance(value, datetime):
+            whole_day = True
+            value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+        elif isinstance(value, np.datetime64):
+            return value.astype("M8[us]")
+        moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+    except (ValueError, AttributeError) as error:
+        raise FilterError(f"{value!r} is no time; write it as 2019-01-31 or 2019-01-31T12:00:00Z.") from error
+    if whole_day and end:
+        moment += timedelta(days=1) - timedelta(microseconds=1)
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
