@@ -1,0 +1,62 @@
+# Two commands: `make demo` and `make test`. Each sets up .venv by itself; a second run starts at once.
+
+VENV  := .venv
+PY    := $(VENV)/bin/python
+FAISS := $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+# pip cannot swap one build of FAISS for another, so the other one goes first.
+OTHER_FAISS := $(if $(filter gpu,$(FAISS)),faiss-cpu,faiss-gpu-cuvs)
+READY      := $(VENV)/.ready-$(FAISS)
+READY_TEST := $(VENV)/.ready-$(FAISS)-test
+# A .venv whose Python is gone, or that was moved here from another folder, is made anew.
+SOUND := $(shell $(PY) -c 'import pip' 2>/dev/null && [ "$$(cat $(VENV)/.folder)" = "$(CURDIR)" ] && echo yes)
+INSTALL := $(PY) -m pip install --disable-pip-version-check
+
+.PHONY: demo test lint format bench clean new-venv
+
+demo: $(READY)
+	$(VENV)/bin/embedstore demo
+
+test: lint
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+lint: $(READY_TEST)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(READY_TEST)
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: $(READY_TEST)
+	mkdir -p benchmarks/results
+	$(PY) -m benchmarks.encode --json benchmarks/results/encode.json
+	$(PY) -m benchmarks.search --rows 200000 --json benchmarks/results/search.json
+	$(PY) -m benchmarks.cold_start --rows 1000000 --json benchmarks/results/cold_start.json
+
+clean:
+	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): pyproject.toml $(if $(SOUND),,new-venv)
+	rm -f $(VENV)/.ready-*
+	$(PY) -m pip uninstall --quiet --yes $(OTHER_FAISS)
+	$(INSTALL) --editable '.[$(FAISS)]'
+	touch $@
+
+$(READY_TEST): pyproject.toml $(if $(SOUND),,new-venv)
+	rm -f $(VENV)/.ready-*
+	$(PY) -m pip uninstall --quiet --yes $(OTHER_FAISS)
+	$(INSTALL) --editable '.[$(FAISS),test]'
+	touch $(READY) $@
+
+new-venv:
+	@for python in python3.13 python3.12 python3.11 python3; do \
+		if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "setting up $(VENV) with $$($$python --version); the first time takes some minutes"; \
+			rm -rf $(VENV) && $$python -m venv $(VENV) && echo "$(CURDIR)" > $(VENV)/.folder; \
+			exit; \
+		fi; \
+	done; \
+	echo "error: no Python 3.11 or newer with its venv module was found." \
+		"Install one (on Debian and Ubuntu: apt-get install python3-venv) and run make again." >&2; \
+	exit 1

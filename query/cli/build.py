@@ -1,0 +1,71 @@
+"""`embedstore encode · index`: from scenes to a table, and from a table to an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from query.cli import progress, values
+from query.cli.screen import count, emit, say
+from query.cli.values import AsJson, StoreFolder
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command(epilog="Example: embedstore encode scene.tif --store italy --bands B02,B03,B04,B08 --stride 16")(encode)
+    app.command(epilog="Example: embedstore index italy --recall 0.98")(index)
+
+
+def encode(
+    *,
+    scenes: Annotated[list[Path], typer.Argument(help="Raster files.", metavar="SCENE...", show_default=False)],
+    store: Annotated[Path, typer.Option(help="The store's folder; made if it is not there.", metavar="S")],
+    encoder: Annotated[str, typer.Option(help="rcf, or timm:MODEL for any timm backbone.", metavar="NAME")] = "rcf",
+    aoi: Annotated[str | None, typer.Option(help="Only chips in this area: GeoJSON or WKT file.", metavar="F")] = None,
+    chip_size: Annotated[int | None, typer.Option(help="Side of a chip in pixels.", metavar="PX")] = None,
+    stride: Annotated[
+        int | None, typer.Option(help="Pixels from one chip to the next; the chip's side if not given.", metavar="PX")
+    ] = None,
+    bands: Annotated[str | None, typer.Option(help="Bands in order, by name or number.", metavar="B02,B03,...")] = None,
+    datetime: Annotated[
+        str | None, typer.Option(help="When the scenes were taken, if they do not say.", metavar="T")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cut scenes into chips, turn them into vectors and add them to a store.
+
+    Run again after an interruption, it goes on where it stopped; nothing is done or stored twice.
+    """
+    import indexer.encode
+
+    with progress.chips() as update:
+        report = indexer.encode.encode(
+            scenes,
+            store,
+            encoder=encoder,
+            aoi=aoi,
+            chip_size=chip_size,
+            stride=stride,
+            bands=values.words(bands),
+            datetime=datetime,
+            progress=update,
+        )
+    emit(report.to_dict(), [str(report)], as_json)
+
+
+def index(
+    store: StoreFolder,
+    recall: Annotated[float, typer.Option(help="Share of the true neighbours to deliver.", metavar="R")] = 0.95,
+    device: Annotated[str, typer.Option(help="Where to train.", metavar="auto|cpu|cuda")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Build the index of a store, or extend it over what was added, and measure its recall."""
+    import indexer.build
+
+    report = indexer.build.build(store, recall=recall, device=device, progress=lambda stage: say(f"{stage} ..."))
+    seconds = sum(report.seconds.values())
+    kind = report.factory or "flat: exact search"
+    line = f"indexed {count(report.rows, 'chip')} in {seconds:.1f} s ({kind}), recall@10 {report.recall:.3f}"
+    emit(report.to_dict(), [line], as_json)

@@ -1,0 +1,61 @@
+"""How far a long command is: a bar on a terminal, a line now and then elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from query.cli.screen import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+QUIET = 30.0
+"""Seconds between two lines where there is no terminal."""
+
+
+@contextmanager
+def chips() -> Iterator[Callable[[int, int], None]]:
+    """Show how many chips are done, how fast, and the time left; yields what to call with (done, total)."""
+    if sys.stderr.isatty():
+        with _bar() as update:
+            yield update
+    else:
+        yield _sparse_lines()
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(TextColumn):
+        """Chips per second."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f} chips/s" if task.speed else "")
+
+    columns = [TextColumn("encoding"), BarColumn(), MofNCompleteColumn(), Rate(""), TimeRemainingColumn()]
+    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=20) as bar:
+        task = bar.add_task("encoding", total=None)
+
+        def update(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield update
+
+
+def _sparse_lines() -> Callable[[int, int], None]:
+    began = last = time.monotonic()
+
+    def update(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= QUIET:
+            last = now
+            say(f"encoded {done:,} of {total:,} chips, {done / (now - began):,.0f} chips/s")
+
+    return update

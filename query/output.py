@@ -1,0 +1,169 @@
+"""Hits as people and programs take them: a text table, JSON, GeoJSON (RFC 7946), GeoParquet 1.1."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from embedstore import schema
+from embedstore.errors import InputError, storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from query.hits import Hits
+
+FORMATS = ("table", "json", "geojson", "geoparquet")
+_BY_SUFFIX = {".json": "json", ".geojson": "geojson", ".parquet": "geoparquet", ".geoparquet": "geoparquet"}
+_DECIMALS = 7
+"""Decimals of a degree in GeoJSON: about a centimetre."""
+
+
+def choose_format(name: str | None, path: Path | None) -> str:
+    """Return the format asked for by name; without one, by the suffix of the file; a table otherwise.
+
+    Raises
+    ------
+    InputError
+        If there is no such format, or GeoParquet has no file to go to.
+    """
+    chosen = name or _BY_SUFFIX.get(path.suffix.lower() if path else "", "table")
+    if chosen not in FORMATS:
+        raise InputError(f"there is no format {chosen!r}; choose one of {', '.join(FORMATS)}.")
+    if chosen == "geoparquet" and path is None:
+        raise InputError("GeoParquet is binary and needs a file to go to; add -o hits.parquet.")
+    return chosen
+
+
+def render(hits: Hits, form: str) -> str:
+    """Return hits as text in one of the text formats, ending in a newline."""
+    if form == "table":
+        return text_table(hits.to_arrow(geometry=True))
+    make = document if form == "json" else feature_collection
+    return json.dumps(make(hits), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def save(hits: Hits, form: str, path: Path) -> None:
+    """Write hits to a file, which appears whole or not at all.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written.
+    """
+    if form == "geoparquet":
+        replace_file(path, lambda draft: _write_geoparquet(hits.to_arrow(geometry=True), draft))
+    else:
+        text = render(hits, form)
+        replace_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a draft beside `path`, then put it in place in one step.
+
+    Raises
+    ------
+    StorageError
+        If the folder is not there or the disk refuses.
+    """
+    with storage_errors("write", path):
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe or /dev/stdout cannot be replaced
+            write(path)
+            return
+        with _draft(path) as draft:
+            write(draft)
+            draft.replace(path)
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Return hits as plain data that JSON takes, best first; without geometry and thumbnail."""
+    plain = table.drop_columns([n for n in ("geometry", "bbox", "thumbnail") if n in table.column_names])
+    return [{"rank": i, **{k: _json_value(k, v) for k, v in row.items()}} for i, row in enumerate(plain.to_pylist(), 1)]
+
+
+def _json_value(name: str, value: Any) -> Any:
+    if isinstance(value, float):
+        # Scores and fractions are float32: seven digits say all there is.
+        return round(value, 7) if name in {"score", "valid_fraction"} else value
+    if isinstance(value, list):
+        return [{k: _json_value(k, v) for k, v in item.items()} for item in value]
+    if name == "h3" and value is not None:
+        return f"{value:x}"  # JSON numbers lose a 64-bit cell
+    return value.isoformat().replace("+00:00", "Z") if hasattr(value, "isoformat") else value
+
+
+def document(hits: Hits) -> dict[str, Any]:
+    """Return hits and report as one JSON object."""
+    return {"hits": rows(hits.to_arrow(geometry=True)), "report": hits.report.to_dict()}
+
+
+def feature_collection(hits: Hits) -> dict[str, Any]:
+    """Return hits as a GeoJSON FeatureCollection: footprints, their columns, and the report as a foreign member."""
+    table = hits.to_arrow(geometry=True)
+    shapes = shapely.orient_polygons(_footprints(table))
+    shapes = shapely.transform(shapes, lambda xy: np.round(xy, _DECIMALS))
+    features = [
+        {"type": "Feature", "id": row["id"], "geometry": json.loads(shapely.to_geojson(shape)), "properties": row}
+        for shape, row in zip(shapes, rows(table), strict=True)
+    ]
+    return {"type": "FeatureCollection", "features": features, "report": hits.report.to_dict()}
+
+
+def _footprints(table: pa.Table) -> Any:
+    return shapely.from_wkb(np.array(table["geometry"].to_pylist(), dtype=object))
+
+
+def _write_geoparquet(table: pa.Table, path: Path) -> None:
+    """Write hits as GeoParquet; `thumbnail` and `inputs` come along."""
+    shapes = _footprints(table)
+    west, south, east, north = shapely.total_bounds(shapes).tolist() if len(shapes) else (-180.0, -90.0, 180.0, 90.0)
+    geo = schema.geo_key((west, south, east, north), sorted({s.geom_type for s in shapes}))
+    pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), path, compression="zstd")
+
+
+_HEAD = ("rank", "score", "id", "lon", "lat", "date", "item")
+
+
+def text_table(table: pa.Table) -> str:
+    """Return hits as aligned text: rank, score, id, lon, lat, date, item."""
+    lines = [_HEAD]
+    for rank, row in enumerate(table.to_pylist(), 1):
+        date = row["datetime"].date().isoformat() if row["datetime"] else "-"
+        items = list(dict.fromkeys(i["item"] for i in row["inputs"]))
+        lines.append(
+            (
+                str(rank),
+                f"{row['score']:.4f}",
+                row["id"],
+                f"{row['lon']:.5f}",
+                f"{row['lat']:.5f}",
+                date,
+                ", ".join(i for i in items if i) or "-",
+            )
+        )
+    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEAD))]
+    left = {"id", "date", "item"}
+    return "".join(
+        "  ".join(
+            cell.ljust(w) if name in left else cell.rjust(w) for name, cell, w in zip(_HEAD, line, widths, strict=True)
+        ).rstrip()
+        + "\n"
+        for line in lines
+    )
