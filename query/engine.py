@@ -224,7 +224,9 @@ class Engine:
         own: Own | None,
     ) -> Hits:
         candidates = sum(s.count for s in selections)
-        effort = goal.effort(self.snapshot.index)
+        index = self.snapshot.index
+        filtered = any(s.rows is not None for s in selections)
+        effort = goal.filtered_effort(index) if filtered else goal.effort(index)
         wanted = k if not metres else 4 * k
         while True:
             found = self._searcher.search(query, selections, min(wanted, max(candidates, 1)), effort)
@@ -244,12 +246,13 @@ class Engine:
         scores = np.concatenate([f.scores for f in found]) if found else np.empty(0, np.float32)
         piece = np.repeat(np.arange(len(found)), [len(f.rows) for f in found])
         rows = np.concatenate([f.rows for f in found]) if found else np.empty(0, np.int64)
-        order = np.argsort(-scores, kind="stable")[:wanted]
+        order = np.argsort(-scores, kind="stable")
         if own is not None and len(order) > 1:
             # near-duplicates may score the same to the last bit; the chip that was asked about goes before them
             mine = np.flatnonzero((rows[order] == own[1]) & (piece[order] == _position(found, own[0])))
             if len(mine) and scores[order[mine[0]]] >= scores[order[0]] - 1e-4:
                 order = np.concatenate([order[mine], np.delete(order, mine)])
+        order = order[:wanted]
         if metres:
             lon, lat = (_gather(found, piece[order], rows[order], c) for c in ("lon", "lat"))
             order = order[example.spread(lon, lat, metres, k)]

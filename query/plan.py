@@ -63,6 +63,20 @@ class Goal:
             return None
         return next((e for e in index.calibration if e.recall >= self.recall), None)
 
+    def filtered_effort(self, index: Index | None) -> Effort | None:
+        """Return the effort for a filtered search: the calibration knows none, so half the misses, and twice all.
+
+        Neighbours that pass a filter are farther away and closer to each other in score than those without one, so
+        the same codes tell them apart less well.
+        """
+        if self.recall is None or index is None or not index.calibration:
+            return None
+        target = 1 - (1 - self.recall) / 2
+        effort = next((e for e in index.calibration if e.recall >= target), index.calibration[-1])
+        if effort.recall < self.recall:
+            return None
+        return Effort(2 * effort.probes, 2 * effort.candidates, effort.recall)
+
 
 def lists_with_candidates(
     scores: NDArray[np.float32], counts: NDArray[np.int64], probes: int, enough: int

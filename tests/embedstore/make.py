@@ -39,7 +39,7 @@ def chips(
         lon.append(rng.uniform(box[0], box[2]))
         lat.append(rng.uniform(box[1], box[3]))
         when.append(START + timedelta(days=int(rng.integers(0, 1000))))
-        place = np.random.default_rng([7, int(lon[-1] * 4), int(lat[-1] * 4)]).normal(size=dimension)
+        place = np.random.default_rng([7, int(lon[-1] * 4) + 720, int(lat[-1] * 4) + 360]).normal(size=dimension)
         vectors.append(place + 0.5 * rng.normal(size=dimension))
     x, y = np.array(lon)[:, None], np.array(lat)[:, None]
     h = 0.002

@@ -1,0 +1,352 @@
+"""The engine against brute force, on stores that have been through everything."""
+
+from __future__ import annotations
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import query.plan
+from embedstore import grid, segment_rows
+from embedstore.errors import FilterError, GeometryError, QueryError, UnknownIdError
+from embedstore.geoparquet import read_part
+from embedstore.store import Store
+from indexer import build as build_module
+from query import Engine
+from tests.embedstore import make
+from tests.embedstore.make import chip_id
+
+ROWS = 3000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_thresholds() -> Any:
+    """Lists from a thousand rows on, and probing from fifty candidates on, so that small stores take every path."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(build_module, "FLAT_ROWS", 1000)
+    patch.setattr(query.plan, "EXACT_ROWS", 50)
+    yield
+    patch.undo()
+
+
+@dataclass
+class Truth:
+    """All rows of a store as its data files hold them."""
+
+    ids: np.ndarray
+    lon: np.ndarray
+    lat: np.ndarray
+    h3: np.ndarray
+    when: np.ndarray
+    vectors: np.ndarray
+
+    @classmethod
+    def of(cls, store: Store) -> Truth:
+        tables = [read_part(store.path / f.path) for f in store.table.files()]
+        columns = [segment_rows.columns_of(t) for t in tables]
+        join = lambda name: np.concatenate([c[name] for c in columns])  # noqa: E731
+        vectors = np.concatenate([segment_rows.matrix(t["embedding"], store.encoder.dimension) for t in tables])
+        return cls(join("id"), join("lon"), join("lat"), join("h3"), join("datetime"), vectors)
+
+    def best(self, vector: np.ndarray, mask: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of the k best rows, and all scores by row."""
+        scores = np.where(mask, self.vectors @ (vector / np.linalg.norm(vector)), -np.inf)
+        return -np.sort(-scores[mask])[:k], scores
+
+
+def build_store(path: Path, kind: str) -> Store:
+    store = make.store(path)
+    if kind == "flat":
+        store.append(make.chips(list(range(700))))
+        return store
+    store.append(make.chips(list(range(ROWS))))
+    build_module.build(path)
+    if kind == "worn":
+        store.append(make.chips(list(range(ROWS, ROWS + 300)), item="later"))
+        store.append(make.chips(list(range(ROWS + 300, ROWS + 400)), box=(-180.0, -1.0, -179.5, 1.0)))
+        store.append(make.chips(list(range(ROWS + 400, ROWS + 500)), box=(179.5, -1.0, 180.0, 1.0)))
+        store.delete(ids=[chip_id(i) for i in range(0, 400, 3)])
+        store.compact()
+        store.delete(within=[11, 45.5, 11.5, 46])
+    store.refresh()
+    return store
+
+
+@pytest.fixture(scope="module", params=["flat", "indexed", "worn"])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, Truth]:
+    path = tmp_path_factory.mktemp("world") / request.param
+    store = build_store(path, request.param)
+    engine = Engine(path)
+    assert not engine.snapshot.degraded
+    return engine, Truth.of(store)
+
+
+degrees = st.tuples(st.floats(9.9, 14.1), st.floats(44.9, 48.1), st.floats(0.01, 3), st.floats(0.01, 3))
+
+
+@st.composite
+def filters(draw: st.DrawFn) -> dict[str, Any]:
+    """One or more filters, as people write them."""
+    kinds = draw(st.sets(st.sampled_from(["bbox", "seam", "within", "cells", "between", "where"]), max_size=3))
+    out: dict[str, Any] = {}
+    x, y, w, h = draw(degrees)
+    if "seam" in kinds:
+        out["bbox"] = (179.6, -0.5, -179.7, 0.8)
+    elif "bbox" in kinds:
+        out["bbox"] = (x, y, x + w, y + h)
+    if "within" in kinds:
+        turn = np.linspace(0, 2 * np.pi, draw(st.integers(4, 60)))[:-1]
+        r = 0.3 + np.random.default_rng(draw(st.integers(0, 99))).uniform(0, 1, len(turn))
+        out["within"] = shapely.Polygon(np.column_stack([x + w * r * np.cos(turn), y + h * r * np.sin(turn)]))
+    if "cells" in kinds:
+        centre = (np.array([x]), np.array([y]))
+        out["cells"] = [grid.to_text(int(grid.cells(*centre, r)[0])) for r in draw(st.lists(st.integers(2, 5), min_size=1))]
+    if "between" in kinds:
+        first = draw(st.integers(0, 900))
+        span = np.datetime64("2020-01-01") + np.array([first, first + draw(st.integers(0, 400))])
+        out["between"] = "/".join(str(d) for d in span)
+    if "where" in kinds:
+        out["where"] = draw(st.sampled_from(["lon > 12", "lat < 46 AND lon < 13", "year(datetime) = 2021", "false"]))
+    return out
+
+
+def mask_of(truth: Truth, asked: dict[str, Any]) -> np.ndarray:
+    """The same filters by brute force."""
+    mask = np.ones(len(truth.ids), bool)
+    if "bbox" in asked:
+        w, s, e, n = asked["bbox"]
+        in_lon = (truth.lon >= w) & (truth.lon <= e) if w <= e else (truth.lon >= w) | (truth.lon <= e)
+        mask &= in_lon & (truth.lat >= s) & (truth.lat <= n)
+    if "within" in asked:
+        mask &= shapely.intersects_xy(asked["within"], truth.lon, truth.lat)
+    if "cells" in asked:
+        inside = np.zeros(len(mask), bool)
+        for cell in asked["cells"]:
+            value = int(cell, 16)
+            inside |= grid.parents(truth.h3, (value >> 52) & 15) == value
+        mask &= inside
+    if "between" in asked:
+        first, last = (np.datetime64(d) for d in asked["between"].split("/"))
+        mask &= (truth.when >= first) & (truth.when < last + 1)
+    where = asked.get("where")
+    if where == "lon > 12":
+        mask &= truth.lon > 12
+    elif where == "lat < 46 AND lon < 13":
+        mask &= (truth.lat < 46) & (truth.lon < 13)
+    elif where == "year(datetime) = 2021":
+        mask &= truth.when.astype("M8[Y]") == np.datetime64("2021")
+    elif where == "false":
+        mask[:] = False
+    return mask
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=filters(), row=st.integers(0, 10_000), k=st.integers(1, 40))
+def test_exact_search_equals_brute_force(world: tuple[Engine, Truth], asked: dict[str, Any], row: int, k: int) -> None:
+    engine, truth = world
+    vector = truth.vectors[row % len(truth.vectors)]
+    mask = mask_of(truth, asked)
+    hits = engine.search(vector, k=k, recall="exact", **asked)
+    best, scores = truth.best(vector, mask, k)
+    assert hits.report.candidates == mask.sum()
+    assert len(hits) == min(k, mask.sum())
+    assert np.abs(hits.scores - best).max(initial=0) < 1e-5
+    row_of = {bytes(i): r for r, i in enumerate(truth.ids)}
+    for i, score in zip(hits.columns["id"], hits.scores, strict=True):
+        assert abs(scores[row_of[bytes(i)]] - score) < 1e-5, "each hit passes the filter and has its own score"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=filters(), row=st.integers(0, 10_000), k=st.integers(1, 200))
+def test_probing_never_comes_short(world: tuple[Engine, Truth], asked: dict[str, Any], row: int, k: int) -> None:
+    engine, truth = world
+    mask = mask_of(truth, asked)
+    hits = engine.search(truth.vectors[row % len(truth.vectors)], k=k, recall=0.9, **asked)
+    assert len(hits) == min(k, mask.sum())
+    assert len(set(hits.ids)) == len(hits)
+    assert (np.diff(hits.scores) <= 1e-4).all()
+    passing = {bytes(i).hex() for i in truth.ids[mask]}
+    assert passing >= set(hits.ids)
+
+
+@pytest.mark.parametrize("asked", [{}, {"bbox": (10, 45, 12, 48)}, {"where": "lon > 12"}, {"between": "2020-01-01/2021-01-01"}])
+def test_the_asked_recall_is_delivered(world: tuple[Engine, Truth], asked: dict[str, Any]) -> None:
+    engine, truth = world
+    mask = mask_of(truth, asked)
+    rng = np.random.default_rng(3)
+    found = []
+    for row in rng.choice(len(truth.vectors), 200):
+        noisy = truth.vectors[row] + 0.02 * rng.normal(size=make.DIMENSION).astype(np.float32)
+        best, _ = truth.best(noisy, mask, 10)
+        found.append((engine.search(noisy, recall=0.9, **asked).scores >= best[-1] - 1e-5).mean())
+    assert np.mean(found) >= 0.9
+
+
+def test_a_stored_chip_finds_itself_first(world: tuple[Engine, Truth]) -> None:
+    engine, truth = world
+    for i in truth.ids[::97]:
+        hits = engine.search(id=bytes(i).hex())
+        assert hits.ids[0] == bytes(i).hex()
+        assert hits.scores[0] >= 0.999
+
+
+def test_near_duplicates_do_not_crowd_out_the_chip_itself(tmp_path: Path) -> None:
+    """Open water: thousands of vectors that are the same to the last bit."""
+    store = make.store(tmp_path / "s")
+    table = make.chips(list(range(2000)))
+    same = table["embedding"].take([0] * 2000)
+    store.append(table.set_column(table.schema.get_field_index("embedding"), table.schema.field("embedding"), same))
+    build_module.build(tmp_path / "s")
+    engine = Engine(tmp_path / "s")
+    for i in range(0, 2000, 61):
+        assert engine.search(id=chip_id(i), k=3).ids[0] == chip_id(i)
+
+
+def test_spread_keeps_hits_apart_and_gives_all_that_survive(world: tuple[Engine, Truth]) -> None:
+    from query.example import distance
+
+    engine, truth = world
+    hits = engine.search(truth.vectors[5], k=15, spread=30_000)
+    assert len(hits) == 15
+    for i in range(len(hits)):
+        others = np.arange(len(hits)) != i
+        assert distance(hits.lon[others], hits.lat[others], hits.lon[i], hits.lat[i]).min() >= 30_000
+    wide = engine.search(truth.vectors[5], k=50, spread=150_000, bbox=(9, 44, 15, 49))
+    exact = engine.search(truth.vectors[5], k=50, spread=150_000, bbox=(9, 44, 15, 49), recall="exact")
+    assert wide.ids == exact.ids
+    assert 1 < len(wide) < 50
+
+
+def test_several_examples_and_negatives(world: tuple[Engine, Truth]) -> None:
+    engine, truth = world
+    a, b, c = (bytes(truth.ids[i]).hex() for i in (1, 2, 3))
+    va, vb, vc = (v / np.linalg.norm(v) for v in truth.vectors[[1, 2, 3]])
+    hits = engine.search(like=[a, b], unlike=[c], recall="exact")
+    best, _ = truth.best((va + vb) / 2 - 0.5 * vc, np.ones(len(truth.ids), bool), 10)
+    assert np.abs(hits.scores - best).max() < 1e-4
+
+
+def test_position_and_metadata(world: tuple[Engine, Truth]) -> None:
+    engine, truth = world
+    at = (float(truth.lon[10]), float(truth.lat[10]))
+    hits = engine.search(at=at, k=2)
+    assert hits.ids[0] == bytes(truth.ids[10]).hex()
+    assert (hits.lon[0], hits.lat[0]) == at
+    assert hits.datetime[0] == truth.when[10]
+    table = hits.to_arrow(geometry=True)
+    centre = shapely.centroid(shapely.from_wkb(table["geometry"][0].as_py()))
+    assert abs(centre.x - at[0]) < 1e-9
+    assert table["thumbnail"][0].as_py() == b"webp"
+
+
+def test_threads_get_the_serial_answers(world: tuple[Engine, Truth]) -> None:
+    engine, truth = world
+    ask = lambda r: engine.search(truth.vectors[r], bbox=(10, 45, 13, 47), where="lon > 11").ids  # noqa: E731
+    rows = list(range(0, 600, 7))
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, rows)) == [ask(r) for r in rows]
+
+
+def test_an_old_version_answers_as_it_did(tmp_path: Path) -> None:
+    store = make.store(tmp_path / "s")
+    store.append(make.chips(list(range(100))))
+    store.delete(ids=[chip_id(4)])
+    store.append(make.chips(list(range(100, 200))))
+    assert Engine(tmp_path / "s", version=1).search(id=chip_id(4)).ids[0] == chip_id(4)
+    assert len(Engine(tmp_path / "s", version=1).search(id=chip_id(4), k=500)) == 100
+    engine = Engine(tmp_path / "s")
+    assert len(engine.search(id=chip_id(5), k=500)) == 199
+    with pytest.raises(UnknownIdError):
+        engine.search(id=chip_id(4))
+
+
+def test_a_new_row_is_found_at_once_and_by_an_index_built_before_it(tmp_path: Path) -> None:
+    build_store(tmp_path / "s", "indexed")
+    store = Store.open(tmp_path / "s")
+    store.append(make.chips(["new"]))
+    engine = Engine(tmp_path / "s")
+    assert engine.search(id=chip_id("new")).ids[0] == chip_id("new")
+    build_module.build(tmp_path / "s")
+    engine.refresh()
+    assert engine.search(id=chip_id("new")).ids[0] == chip_id("new")
+
+
+def test_empty_store_answers_emptily(tmp_path: Path) -> None:
+    make.store(tmp_path / "s")
+    engine = Engine(tmp_path / "s")
+    hits = engine.search(np.ones(make.DIMENSION))
+    assert len(hits) == 0
+    assert hits.report.warnings
+    assert hits.to_arrow(geometry=True).num_rows == 0
+    with pytest.raises(QueryError, match="empty"):
+        engine.search(at=(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "says"),
+    [
+        ({"vector": [1.0, 2.0]}, QueryError, "dimension 16"),
+        ({"vector": [float("nan")] * 16}, QueryError, "NaN"),
+        ({"vector": [0.0] * 16}, QueryError, "length"),
+        ({"id": "beef"}, UnknownIdError, "beef"),
+        ({"id": "00" * 16}, UnknownIdError, "no chip"),
+        ({}, QueryError, "nothing to look for"),
+        ({"at": (100.0, 0.0)}, QueryError, "km away"),
+        ({"at": (0.0, 99.0)}, QueryError, "position"),
+        ({"k": 0}, QueryError, "at least one"),
+        ({"k": 2.5}, QueryError, "at least one"),
+        ({"recall": 1.5}, QueryError, "recall"),
+        ({"recall": "all"}, QueryError, "recall"),
+        ({"recall": float("nan")}, QueryError, "recall"),
+        ({"spread": -1.0}, QueryError, "spread"),
+        ({"bbox": (1, 2, 3)}, FilterError, "four"),
+        ({"bbox": (0, 50, 1, 40)}, GeometryError, "south"),
+        ({"within": "POINT (1 1)"}, GeometryError, "no polygon"),
+        ({"within": "POLYGON ((0 0, 1 1, 1 0, 0 1, 0 0))"}, GeometryError, "Self-intersection"),
+        ({"cells": ["zz"]}, FilterError, "H3"),
+        ({"between": "2020-01-01"}, FilterError, "two times"),
+        ({"between": "2021-01-01/2020-01-01"}, FilterError, "ends before"),
+        ({"between": "yesterday/.."}, FilterError, "no time"),
+        ({"where": "nonsense > 1"}, FilterError, "nonsense"),
+        ({"where": "1=1; DROP TABLE x"}, FilterError, "cannot be evaluated"),
+        ({"where": "lon IN (SELECT content FROM read_text('/etc/hostname'))"}, FilterError, "cannot be evaluated"),
+    ],
+)  # fmt: skip
+def test_bad_questions_get_clear_errors(
+    world: tuple[Engine, Truth], asked: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    engine, truth = world
+    if asked and not {"vector", "id", "at"} & asked.keys():
+        asked = {**asked, "vector": truth.vectors[0]}
+    with pytest.raises(error, match=says) as caught:
+        engine.search(**asked)
+    assert "\n" not in str(caught.value)
+
+
+def test_index_reports_and_reuses(tmp_path: Path) -> None:
+    store = make.store(tmp_path / "s")
+    store.append(make.chips(list(range(1500))))
+    first = build_module.build(tmp_path / "s")
+    assert first.trained
+    assert first.recall >= 0.95
+    assert [e.recall for e in first.calibration] == sorted(e.recall for e in first.calibration)
+    store.append(make.chips(list(range(1500, 1600))))
+    second = build_module.build(tmp_path / "s")
+    assert not second.trained, "rows have not grown fourfold"
+    assert second.segments == 2
+    store.append(make.chips(list(range(1600, 8000))))
+    third = build_module.build(tmp_path / "s")
+    assert third.trained
+    assert third.segments == 1
+    assert store.verify() == []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(Engine(tmp_path / "s").search(id=chip_id(7999), k=20)) == 20
