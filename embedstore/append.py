@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,7 +136,7 @@ def by_partition(rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     """Cut rows in H3 order where the partition changes: children of a cell are contiguous."""
     cell = rows[schema.PARTITION].to_numpy()
     edges = [0, *(np.flatnonzero(cell[1:] != cell[:-1]) + 1).tolist(), len(cell)]
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         yield str(cell[start]), rows.slice(start, stop - start).drop_columns([schema.PARTITION])
 
 

@@ -24,7 +24,9 @@ def box(west: float, south: float, east: float, north: float) -> Any:
         If a side is not finite, a latitude is past a pole, or south is above north.
     """
     if not all(abs(v) <= 1e6 for v in (west, south, east, north)):
-        raise GeometryError(f"the box {west},{south},{east},{north} is not finite; give west,south,east,north in degrees.")
+        raise GeometryError(
+            f"the box {west},{south},{east},{north} is not finite; give west,south,east,north in degrees."
+        )
     if not -90 <= south <= north <= 90:
         raise GeometryError(
             f"the box {west},{south},{east},{north} needs -90 <= south <= north <= 90; give west,south,east,north."
@@ -56,7 +58,9 @@ def parse(area: Any) -> Any:
     polygons = [p for p in shapely.get_parts(shapely.get_parts(shape)) if p.geom_type == "Polygon"]
     polygons = [p for p in polygons if not p.is_empty]
     if not polygons:
-        raise GeometryError(f"the area {_short(area)} holds no polygon ({shape.geom_type}); give a Polygon or MultiPolygon.")
+        raise GeometryError(
+            f"the area {_short(area)} holds no polygon ({shape.geom_type}); give a Polygon or MultiPolygon."
+        )
     for polygon in polygons:
         if abs(polygon.bounds[1]) > 90 or abs(polygon.bounds[3]) > 90:
             raise GeometryError(
@@ -114,7 +118,11 @@ def _read(area: Any) -> Any:
 
 
 def _from_geojson(data: dict[str, Any]) -> Any:
-    crs = str(data.get("crs", {}).get("properties", {}).get("name", "CRS84")) if isinstance(data.get("crs"), dict) else "CRS84"
+    crs = (
+        str(data.get("crs", {}).get("properties", {}).get("name", "CRS84"))
+        if isinstance(data.get("crs"), dict)
+        else "CRS84"
+    )
     if not crs.endswith(("CRS84", "EPSG::4326", "EPSG:4326")):
         raise GeometryError(f"the area's CRS is {crs}; GeoJSON must be in degrees (OGC:CRS84). Reproject it.")
     if data.get("type") == "FeatureCollection":

@@ -37,7 +37,8 @@ def footprints(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Geometries
     step = np.diff(lon, axis=1, append=lon[:, :1])
     for i in np.flatnonzero((np.abs(step) > 180).any(axis=1)):
         shapes[i] = ring(lon[i].tolist(), lat[i].tolist())
-    return shapely.orient_polygons(shapes)
+    oriented: Geometries = shapely.orient_polygons(shapes)
+    return oriented
 
 
 def ring(lon: Sequence[float], lat: Sequence[float]) -> Any:
@@ -67,7 +68,7 @@ def _pole_cap(xs: NDArray[np.float64], ys: NDArray[np.float64]) -> Any:
 def split(shape: Any) -> Any:
     """Bring a geometry whose longitudes run past ±180° back, cut at the antimeridian."""
     west, _, east, _ = shape.bounds
-    if -180 <= west and east <= 180:
+    if west >= -180 and east <= 180:
         return shape
     parts = []
     first, last = int(np.floor((west + 180) / 360)), int(np.ceil((east + 180) / 360))

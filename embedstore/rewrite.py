@@ -59,9 +59,7 @@ def delete(store: Store, ids: Iterable[str] | None, within: Any, item: str | Non
     raise gave_up(store.path, "delete rows")
 
 
-def _doomed(
-    store: Store, ids: list[str] | None, region: Any, item: str | None
-) -> dict[DataFile, NDArray[np.int64]]:
+def _doomed(store: Store, ids: list[str] | None, region: Any, item: str | None) -> dict[DataFile, NDArray[np.int64]]:
     """Return the rows to delete of each file that has any."""
     snapshot = store.snapshot()
     if ids is not None:

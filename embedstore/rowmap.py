@@ -11,7 +11,6 @@ import io
 import os
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,8 @@ from embedstore.errors import DamageError, storage_errors
 from embedstore.sealed import sync_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 

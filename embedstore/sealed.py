@@ -9,7 +9,6 @@ import os
 import uuid
 import zlib
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from embedstore.spec import canonical_json, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -119,7 +119,9 @@ class Blocks:
         try:
             found = path.stat().st_size
             if found != size or len(crcs) != -(-size // BLOCK):
-                raise DamageError(f"{path} has {found} bytes; {size} were written. Run `embedstore index` to rebuild it.")
+                raise DamageError(
+                    f"{path} has {found} bytes; {size} were written. Run `embedstore index` to rebuild it."
+                )
             self.bytes: NDArray[np.uint8] = np.memmap(path, np.uint8, "r").view(np.ndarray)
         except (OSError, ValueError) as error:
             raise DamageError(f"{path} cannot be read ({error}). Run `embedstore index` to rebuild it.") from error
@@ -154,7 +156,7 @@ class Blocks:
         fresh = blocks[~self._good[blocks]]
         if len(fresh):
             for block in np.unique(fresh).tolist():
-                if zlib.crc32(self.bytes[block * BLOCK : (block + 1) * BLOCK]) != self._crcs[block]:
+                if zlib.crc32(self.bytes[block * BLOCK : (block + 1) * BLOCK].data) != self._crcs[block]:
                     raise DamageError(
                         f"{self.path} is damaged in bytes {block * BLOCK} to {(block + 1) * BLOCK}. "
                         "Run `embedstore index` to rebuild it."

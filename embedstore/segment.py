@@ -21,7 +21,6 @@ import os
 import shutil
 import uuid
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -32,6 +31,7 @@ from embedstore.sealed import BLOCK, Blocks, checksums, read_json, sha256, sync_
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -261,7 +261,10 @@ class SegmentDraft:
         with storage_errors("write the index", self.folder):
             arrays = [_arrow(columns[name].astype(DTYPES[name], copy=False), COLUMNS[name]) for name in COLUMNS]
             batch = pa.record_batch(arrays, schema=pa.schema(list(COLUMNS.items())))
-            with pa.OSFile(str(self.folder / "rows.arrow"), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+            with (
+                pa.OSFile(str(self.folder / "rows.arrow"), "wb") as sink,
+                pa.ipc.new_file(sink, batch.schema) as writer,
+            ):
                 writer.write_batch(batch)
             halves = columns["id"].view(">u8").reshape(-1, 2)
             np.lexsort((halves[:, 1], halves[:, 0])).astype(np.int32).tofile(self.folder / "id_order.i32")

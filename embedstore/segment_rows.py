@@ -98,7 +98,9 @@ def merge(snapshot: Snapshot, pieces: Sequence[Piece], draft: SegmentDraft) -> t
     return len(order), [snapshot.files[i].path for i in covered.tolist()]
 
 
-def _numbered_places(piece: Piece, rows: NDArray[np.int64], number: dict[str, int]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _numbered_places(
+    piece: Piece, rows: NDArray[np.int64], number: dict[str, int]
+) -> tuple[NDArray[Any], NDArray[Any]]:
     own = np.array([number.get(f, -1) for f in piece.segment.manifest.files], np.int64)
     file, place = own[piece.segment.column("file")[rows]], piece.segment.column("row")[rows].astype(np.int64)
     if piece.moved is not None:

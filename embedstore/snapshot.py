@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 
 from embedstore import rowmap, segment_rows
-from embedstore.catalog import Catalog
 from embedstore.errors import DamageError
 from embedstore.geoparquet import name_batch, read_part
 from embedstore.segment import Segment
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from embedstore.catalog import Index
+    from embedstore.catalog import Catalog, Index
     from embedstore.table import DataFile, Table
 
 
@@ -222,7 +221,9 @@ class Snapshot:
         whole = len(building.direct) == len(building.files)
         if whole and not building.moved_rows:
             return Piece(segment)
-        alive = np.isin(segment.column("file"), list(building.direct)) if building.direct else np.zeros(segment.rows, bool)
+        alive = (
+            np.isin(segment.column("file"), list(building.direct)) if building.direct else np.zeros(segment.rows, bool)
+        )
         moved = (np.full(segment.rows, -1, np.int32), np.full(segment.rows, -1, np.int32))
         for rows, (file, places) in zip(building.moved_rows, building.moved_to, strict=True):
             alive[rows] = True

@@ -202,8 +202,10 @@ class IndexSpec:
     @classmethod
     def for_rows(cls, rows: int, dimension: int) -> Self:
         """Choose a rotated IVF-PQ for this many vectors: about 4·√rows lists, a code byte per 8 dimensions."""
-        lists = 1 << max(4, round((4 * rows**0.5)).bit_length() - 1)
-        codes = max((m for m in range(1, min(64, dimension) + 1) if dimension % m == 0 and dimension / m >= 8), default=1)
+        lists = 1 << max(4, round(4 * rows**0.5).bit_length() - 1)
+        codes = max(
+            (m for m in range(1, min(64, dimension) + 1) if dimension % m == 0 and dimension / m >= 8), default=1
+        )
         if dimension < 16:
             codes = dimension
         return cls(f"OPQ{codes},IVF{lists},PQ{codes}")

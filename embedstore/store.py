@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pyarrow as pa
 
 from embedstore import append, housekeeping, rewrite, verify
 from embedstore.catalog import Catalog
@@ -21,6 +20,7 @@ from embedstore.table import DELETIONS, Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from embedstore.spec import EncoderSpec, GridSpec

@@ -11,7 +11,6 @@ import json
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -27,6 +26,7 @@ from embedstore.spec import EncoderSpec, GridSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from embedstore.geoparquet import Part
 
@@ -66,7 +66,9 @@ class Table:
         self.root = root
         if not (root / "_delta_log").is_dir():
             what = "a file" if root.is_file() else "no store"
-            raise NotAStoreError(f"there is {what} at {root}. Make a store with `embedstore encode SCENE… --store {root}`.")
+            raise NotAStoreError(
+                f"there is {what} at {root}. Make a store with `embedstore encode SCENE… --store {root}`."
+            )
         try:
             self._delta = DeltaTable(root, version=version)
         except (DeltaError, TableNotFoundError, OSError) as error:
@@ -77,7 +79,9 @@ class Table:
             self.encoder = EncoderSpec.from_dict(about["encoder"])
             self.grid = GridSpec.from_dict(about["grid"])
         except (ValueError, KeyError, TypeError) as error:
-            raise NotAStoreError(f"the Delta table at {root} was not made by embedstore: it names no encoder.") from error
+            raise NotAStoreError(
+                f"the Delta table at {root} was not made by embedstore: it names no encoder."
+            ) from error
 
     @classmethod
     def create(cls, root: Path, encoder: EncoderSpec, grid: GridSpec) -> Self:
@@ -97,7 +101,9 @@ class Table:
             )
         except (DeltaError, OSError) as error:
             if "already exists" in str(error):
-                raise StoreExistsError(f"there is a store at {root} already; open it, or choose another path.") from error
+                raise StoreExistsError(
+                    f"there is a store at {root} already; open it, or choose another path."
+                ) from error
             raise StorageError(f"could not make a store at {root}: {error}") from error
         sync_folder(root / "_delta_log")
         return cls(root)
@@ -114,7 +120,9 @@ class Table:
     def files(self) -> list[DataFile]:
         """Return the data files of this version, sorted by path."""
         actions = pa.table(self._delta.get_add_actions(flatten=True))
-        columns = (actions[c].to_pylist() for c in ("path", f"partition.{schema.PARTITION}", "size_bytes", "num_records"))
+        columns = (
+            actions[c].to_pylist() for c in ("path", f"partition.{schema.PARTITION}", "size_bytes", "num_records")
+        )
         return sorted((DataFile(*row) for row in zip(*columns, strict=True)), key=lambda f: f.path)
 
     def application(self, name: str) -> int:
@@ -150,7 +158,9 @@ class Table:
             If the disk refuses.
         """
         now = int(time.time() * 1000)
-        actions: list[Any] = [RemoveAction(f.path, changes_data, now, f.size, {schema.PARTITION: f.cell}) for f in removed]
+        actions: list[Any] = [
+            RemoveAction(f.path, changes_data, now, f.size, {schema.PARTITION: f.cell}) for f in removed
+        ]
         actions += [AddAction(p.path, p.size, {schema.PARTITION: p.cell}, now, changes_data, p.stats) for p in added]
         try:
             self._delta.create_write_transaction(
@@ -167,7 +177,9 @@ class Table:
         except CommitFailedError:
             return False
         except (DeltaError, OSError) as error:
-            raise StorageError(f"could not commit to the table at {self.root}: {error}. Nothing was changed.") from error
+            raise StorageError(
+                f"could not commit to the table at {self.root}: {error}. Nothing was changed."
+            ) from error
         self.refresh()
         self._sync_log()
         return True

@@ -43,9 +43,7 @@ def _encoder(store: Store) -> Iterator[str]:
     except DamageError as error:
         yield str(error)
     weights = folder / "weights.safetensors"
-    if store.encoder.weights_sha256 and (
-        not weights.is_file() or sha256(weights) != store.encoder.weights_sha256
-    ):
+    if store.encoder.weights_sha256 and (not weights.is_file() or sha256(weights) != store.encoder.weights_sha256):
         yield f"{weights} is damaged or missing; queries by chip cannot be encoded. Restore it from a copy."
 
 

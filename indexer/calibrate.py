@@ -9,6 +9,7 @@ import numpy as np
 from embedstore.catalog import Effort
 from embedstore.errors import QueryError
 from embedstore.extras import faiss
+from embedstore.vectors import to_unit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,9 +43,7 @@ def check_recall(recall: float) -> None:
         raise QueryError(f"recall {recall!r} makes no sense; give a number above 0 and up to 1.")
 
 
-def calibrate(
-    segments: list[Segment], alive: list[NDArray[np.bool_] | None], codebook: Path
-) -> tuple[Effort, ...]:
+def calibrate(segments: list[Segment], alive: list[NDArray[np.bool_] | None], codebook: Path) -> tuple[Effort, ...]:
     """Return the cheapest efforts for rising recall.
 
     Parameters
@@ -102,7 +101,7 @@ def _queries(listed: list[tuple[Segment, Any]]) -> NDArray[np.float32]:
         rows = np.arange(segment.rows) if alive is None else np.flatnonzero(alive)
         parts.append(segment.take_vectors(np.sort(rng.choice(rows, min(n, len(rows)), replace=False))))
     vectors = np.concatenate(parts).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return to_unit(vectors)
 
 
 def _true_kth(listed: list[tuple[Segment, Any]], queries: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -116,7 +115,8 @@ def _true_kth(listed: list[tuple[Segment, Any]], queries: NDArray[np.float32]) -
                 scores[:, ~alive[start:stop]] = -np.inf
             top = np.partition(scores, -min(K + 1, scores.shape[1]), axis=1)[:, -(K + 1) :]
             best = np.partition(np.concatenate([best, top], axis=1), -(K + 1), axis=1)[:, -(K + 1) :]
-    return best.min(axis=1)
+    kth: NDArray[np.float32] = best.min(axis=1)
+    return kth
 
 
 def _reranked(

@@ -207,8 +207,8 @@ class Engine:
         return example.combine(examples, negative), one
 
     def _encode(self, path: Path) -> NDArray[np.float32]:
-        from indexer.query_chip import encode_chip  # noqa: PLC0415 - torch is needed for chips only
         from indexer.encoders.registry import load  # noqa: PLC0415
+        from indexer.query_chip import encode_chip  # noqa: PLC0415 - torch is needed for chips only
 
         if self._encoder is None:
             self._encoder = load(self.store.encoder_folder, self.store.encoder)
@@ -231,7 +231,9 @@ class Engine:
         while True:
             found = self._searcher.search(query, selections, min(wanted, max(candidates, 1)), effort)
             if own is not None:
-                found = [_with_own(f, s, own, query) for f, s in zip(found, [s for s in selections if s.count], strict=True)]
+                found = [
+                    _with_own(f, s, own, query) for f, s in zip(found, [s for s in selections if s.count], strict=True)
+                ]
             hits = self._merge(found, candidates, k, wanted, metres, own)
             if len(hits) == min(k, candidates) or not metres or wanted >= candidates:
                 return hits
@@ -239,9 +241,7 @@ class Engine:
             if wanted >= candidates // 4:
                 effort = None  # so much is asked for that a scan is cheaper than probing for it
 
-    def _merge(
-        self, found: list[Found], candidates: int, k: int, wanted: int, metres: float, own: Own | None
-    ) -> Hits:
+    def _merge(self, found: list[Found], candidates: int, k: int, wanted: int, metres: float, own: Own | None) -> Hits:
         """Join what the pieces gave, best first, thin it out on the ground, and add the columns."""
         scores = np.concatenate([f.scores for f in found]) if found else np.empty(0, np.float32)
         piece = np.repeat(np.arange(len(found)), [len(f.rows) for f in found])
@@ -258,7 +258,9 @@ class Engine:
             order = order[example.spread(lon, lat, metres, k)]
         order = order[:k]
         columns = {c: _gather(found, piece[order], rows[order], c) for c in COLUMNS}
-        return Hits(scores[order], columns, _report(found, candidates, k), self.snapshot, found, piece[order], rows[order])
+        return Hits(
+            scores[order], columns, _report(found, candidates, k), self.snapshot, found, piece[order], rows[order]
+        )
 
 
 def _position(found: list[Found], piece: Piece) -> int:

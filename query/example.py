@@ -88,9 +88,7 @@ def _nearest_in(piece: Piece, lon: float, lat: float) -> tuple[float, Piece, int
     return float(d[at]), piece, int(rows[at])
 
 
-def distance(
-    lon: NDArray[np.float64], lat: NDArray[np.float64], to_lon: Any, to_lat: Any
-) -> NDArray[np.float64]:
+def distance(lon: NDArray[np.float64], lat: NDArray[np.float64], to_lon: Any, to_lat: Any) -> NDArray[np.float64]:
     """Return great-circle distances in metres (haversine) between positions in degrees."""
     x1, y1, x2, y2 = (np.radians(v) for v in (lon, lat, to_lon, to_lat))
     h = np.sin((y2 - y1) / 2) ** 2 + np.cos(y1) * np.cos(y2) * np.sin((x2 - x1) / 2) ** 2

@@ -130,7 +130,9 @@ def _in_boxes(segment: Segment, boxes: NDArray[np.float64]) -> NDArray[np.int64]
     zones = segment.read_zones()
     found = []
     for west, south, east, north in boxes.tolist():
-        near = np.flatnonzero((zones[:, 0] <= east) & (zones[:, 2] >= west) & (zones[:, 1] <= north) & (zones[:, 3] >= south))
+        near = np.flatnonzero(
+            (zones[:, 0] <= east) & (zones[:, 2] >= west) & (zones[:, 1] <= north) & (zones[:, 3] >= south)
+        )
         z = zones[near]
         whole = (z[:, 0] >= west) & (z[:, 2] <= east) & (z[:, 1] >= south) & (z[:, 3] <= north)
         border = _zone_rows(segment, near[~whole])
@@ -143,7 +145,9 @@ def _in_boxes(segment: Segment, boxes: NDArray[np.float64]) -> NDArray[np.int64]
 def _in_shape(segment: Segment, shape: Any) -> NDArray[np.int64]:
     zones = segment.read_zones()
     west, south, east, north = shape.bounds
-    near = np.flatnonzero((zones[:, 0] <= east) & (zones[:, 2] >= west) & (zones[:, 1] <= north) & (zones[:, 3] >= south))
+    near = np.flatnonzero(
+        (zones[:, 0] <= east) & (zones[:, 2] >= west) & (zones[:, 1] <= north) & (zones[:, 3] >= south)
+    )
     boxes = shapely.box(*zones[near].T)
     touching = shapely.intersects(shape, boxes)
     near, boxes = near[touching], boxes[touching]
@@ -168,13 +172,14 @@ def expand(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.in
     lengths = stops - starts
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+    numbers: NDArray[np.int64] = np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+    return numbers
 
 
 def _in_span(
     segment: Segment, rows: NDArray[np.int64] | None, span: tuple[np.datetime64, np.datetime64]
 ) -> NDArray[np.bool_]:
-    """An observation passes if its own span touches the one asked for; NaT compares false."""
+    """Tell whether the span of an observation touches the one asked for; NaT compares false."""
     first = segment.column("datetime") if rows is None else segment.take("datetime", rows)
     last = segment.column("datetime_end") if rows is None else segment.take("datetime_end", rows)
     return (first <= span[1]) & (np.where(np.isnat(last), first, last) >= span[0])
@@ -185,8 +190,9 @@ def _span(between: Any) -> tuple[np.datetime64, np.datetime64]:
     ends = between.split("/") if isinstance(between, str) else list(between)
     if len(ends) != 2:
         raise FilterError(f"the time range {between!r} is not two times; write 2019-01-01/2019-12-31, or .. for open.")
-    first, last = _moment(ends[0], np.datetime64(np.iinfo(np.int64).min + 1, "us"), False), _moment(
-        ends[1], np.datetime64(np.iinfo(np.int64).max, "us"), True
+    first, last = (
+        _moment(ends[0], np.datetime64(np.iinfo(np.int64).min + 1, "us"), False),
+        _moment(ends[1], np.datetime64(np.iinfo(np.int64).max, "us"), True),
     )
     if first > last:
         raise FilterError(f"the time range {between!r} ends before it begins.")
@@ -205,7 +211,7 @@ def _moment(value: Any, unbounded: np.datetime64, end: bool) -> np.datetime64:
             whole_day = True
             value = datetime(value.year, value.month, value.day, tzinfo=UTC)
         elif isinstance(value, np.datetime64):
-            return value.astype("M8[us]")
+            value = datetime.fromisoformat(str(value.astype("M8[us]")))
         moment = value if value.tzinfo else value.replace(tzinfo=UTC)
     except (ValueError, AttributeError) as error:
         raise FilterError(f"{value!r} is no time; write it as 2019-01-31 or 2019-01-31T12:00:00Z.") from error

@@ -37,7 +37,8 @@ class Coarse:
 
     def rotate(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring unit vectors, shape (n, d), into the codebook's axes."""
-        return vectors @ self.rotation
+        rotated: NDArray[np.float32] = vectors @ self.rotation
+        return rotated
 
     def nearest(self, rotated: NDArray[np.float32], probes: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the nearest lists of each query and their inner products, shapes (n, probes)."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embedstore.catalog import Effort
 from query import exact, plan
 from query.predicate import Predicate
 from query.probe import Coarse, Lists
@@ -17,7 +16,7 @@ from query.probe import Coarse, Lists
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from embedstore.catalog import Catalog
+    from embedstore.catalog import Catalog, Effort
     from embedstore.snapshot import Piece, Snapshot
     from query.filters import Filter
 
@@ -161,9 +160,9 @@ class Searcher:
 
     def _count(self, piece: Piece, selection: Selection) -> None:
         """Count a selection's candidates in each list, once."""
-        if selection.bits is None:
+        rows = selection.rows
+        if selection.bits is None and rows is not None:
             assert self._coarse is not None
-            rows = selection.rows
             selection.in_list = np.bincount(piece.segment.list_of_row(rows), minlength=self._coarse.lists)
             selection.bits = plan.bitmap(rows, piece.segment.rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,9 @@ import shapely
 from embedstore import footprint, schema
 from embedstore.spec import EncoderSpec, GridSpec, Modality
 from embedstore.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DIMENSION = 16
 ENCODER = EncoderSpec("test", (Modality("optical", ("B02",), (0.0,), (1.0,)),), 32, 10.0, DIMENSION, "mean")
@@ -43,7 +46,7 @@ def chips(
         vectors.append(place + 0.5 * rng.normal(size=dimension))
     x, y = np.array(lon)[:, None], np.array(lat)[:, None]
     h = 0.002
-    shapes = footprint.footprints(x + [-h, h, h, -h], y + [-h, -h, h, h]) if names else np.array([], object)
+    shapes = footprint.footprints([*x, -h, h, h, -h], [*y, -h, -h, h, h]) if names else np.array([], object)
     inputs = [
         [{"modality": "optical", "item": item, "href": "a.tif", "row": 0, "col": 0, "height": 32, "width": 32,
           "datetime": t}]

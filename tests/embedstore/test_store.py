@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,9 @@ from embedstore.snapshot import DegradedIndexWarning
 from embedstore.store import Store
 from tests.embedstore import make
 from tests.embedstore.make import chip_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def contents(store: Store) -> dict[str, np.ndarray]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -23,6 +22,9 @@ from indexer import build as build_module
 from query import Engine
 from tests.embedstore import make
 from tests.embedstore.make import chip_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROWS = 3000
 
@@ -108,7 +110,9 @@ def filters(draw: st.DrawFn) -> dict[str, Any]:
         out["within"] = shapely.Polygon(np.column_stack([x + w * r * np.cos(turn), y + h * r * np.sin(turn)]))
     if "cells" in kinds:
         centre = (np.array([x]), np.array([y]))
-        out["cells"] = [grid.to_text(int(grid.cells(*centre, r)[0])) for r in draw(st.lists(st.integers(2, 5), min_size=1))]
+        out["cells"] = [
+            grid.to_text(int(grid.cells(*centre, r)[0])) for r in draw(st.lists(st.integers(2, 5), min_size=1))
+        ]
     if "between" in kinds:
         first = draw(st.integers(0, 900))
         span = np.datetime64("2020-01-01") + np.array([first, first + draw(st.integers(0, 400))])
@@ -177,7 +181,9 @@ def test_probing_never_comes_short(world: tuple[Engine, Truth], asked: dict[str,
     assert passing >= set(hits.ids)
 
 
-@pytest.mark.parametrize("asked", [{}, {"bbox": (10, 45, 12, 48)}, {"where": "lon > 12"}, {"between": "2020-01-01/2021-01-01"}])
+@pytest.mark.parametrize(
+    "asked", [{}, {"bbox": (10, 45, 12, 48)}, {"where": "lon > 12"}, {"between": "2020-01-01/2021-01-01"}]
+)
 def test_the_asked_recall_is_delivered(world: tuple[Engine, Truth], asked: dict[str, Any]) -> None:
     engine, truth = world
     mask = mask_of(truth, asked)
