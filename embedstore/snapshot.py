@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from embedstore import rowmap, segment_rows
+from embedstore import rowmap, schema, segment_rows
 from embedstore.errors import DamageError
-from embedstore.geoparquet import name_batch, read_part
+from embedstore.geoparquet import name_batch
 from embedstore.segment import Segment
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ class Snapshot:
             pieces.append(_read_rows(self.root / path, rows[at], names))
             order.append(at)
         if not pieces:
-            return read_part(self.root / self.files[0].path, names, []) if self.files else pa.table({})
+            return pa.schema([schema.FILE.field(name) for name in names]).empty_table()
         return pa.concat_tables(pieces).take(pa.array(np.argsort(np.concatenate(order))))
 
 
