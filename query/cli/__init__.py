@@ -15,8 +15,8 @@ from query.cli.screen import one_line, say
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
-BROKEN_PIPE = 141
-"""128 + SIGPIPE."""
+BROKEN_PIPE = 1
+"""As typer has it where the pipe breaks inside a command, and not at the last flush."""
 
 app = typer.Typer(
     name="embedstore",
@@ -78,7 +78,7 @@ def _run(arguments: list[str] | None) -> int:
 
 def _show_usage(error: typer.TyperException) -> int:
     context: Any = getattr(error, "ctx", None)
-    message = one_line(error.format_message())
+    message = one_line(error.format_message()).rstrip(".")
     if message:  # empty where help was printed instead
-        say(f"error: {message}" + (f" See `{context.command_path} --help`." if context else ""))
+        say(f"error: {message}." + (f" See `{context.command_path} --help`." if context else ""))
     return error.exit_code
