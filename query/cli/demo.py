@@ -22,7 +22,7 @@ def demo(
 ) -> None:
     """Encode the bundled Sentinel-2 scene, index it, and find the places most like one of its towns."""
     import query.demo
+    from query.output import render
 
-    with progress.chips() as update:
-        made = query.demo.run(folder, update, say)
-    sys.stdout.write(made.table)
+    hits = query.demo.run(folder, progress.chips, say)
+    sys.stdout.write(render(hits, "table"))
