@@ -7,9 +7,10 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
-    import pytest
     from collections.abc import Callable
     from pathlib import Path
+
+    import pytest
 
     from tests.query.cli.conftest import Ran
 
