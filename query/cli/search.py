@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from query.cli import values
-from query.cli.screen import say
+from query.cli.screen import count, say
 from query.cli.values import StoreFolder
 
 EXAMPLE = "Example: embedstore search demo/store --at 13.371,45.768 -k 5 --spread 500"
@@ -127,5 +127,11 @@ def search(
             say(f"wrote {len(hits)} hits to {output}")
         else:
             sys.stdout.write(render(hits, chosen))
+    if chosen == "table":
+        made = hits.report
+        say(
+            f"{'exact' if made.exact else made.plan}: {count(made.candidates, 'candidate')}, {made.scanned:,} scored, "
+            f"{count(made.lists_probed, 'list')} probed"
+        )
     for note in hits.report.warnings:
         say(f"warning: {note}")

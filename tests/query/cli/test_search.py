@@ -48,7 +48,7 @@ def test_the_table_has_rank_score_id_place_date_and_item(search: Callable[..., R
     assert 10 <= float(lon) <= 14
     assert 45 <= float(lat) <= 48
     assert date[:2] == "20"
-    assert ran.err == ""
+    assert ran.err == f"exact: {CHIPS} candidates, {CHIPS} scored, 0 lists probed\n"
 
 
 def test_an_example_by_id_position_and_vector_finds_the_same(
@@ -75,7 +75,7 @@ def test_negative_numbers_are_values_and_not_options(search: Callable[..., Ran])
     search("--at", "-77.1,35.2").refused("-77.1")  # parsed, and far from every chip
     ran = search("--id", FIRST, "--bbox", "-80,-10,-70,10")
     assert ran.code == 0
-    assert ran.err == "warning: no chip passes the filter\n"
+    assert ran.err.splitlines()[1:] == ["warning: no chip passes the filter"]
 
 
 def test_filters_reach_the_engine(search: Callable[..., Ran], tmp_path: Path, vectors: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_file_gets_the_format_of_its_suffix(search: Callable[..., Ran], tmp_pa
     ran = search("--id", FIRST, "-k", 5, "-o", tmp_path / name)
     assert ran.code == 0
     assert ran.out == ""
-    assert ran.err == f"wrote 5 hits to {tmp_path / name}\n"
+    assert ran.err.startswith(f"wrote 5 hits to {tmp_path / name}\n")
     assert [p.name for p in tmp_path.iterdir()] == [name]
     if name.endswith(("geojson", "parquet")):
         read = geopandas.read_file if name.endswith("geojson") else geopandas.read_parquet
