@@ -124,10 +124,10 @@ class Store:
         self.table.refresh()
         self._snapshot = None
 
-    def snapshot(self) -> Snapshot:
-        """Return the rows of this version, found in segments."""
-        if self._snapshot is None:
-            self._snapshot = Snapshot(self.table, self.catalog)
+    def snapshot(self, without: frozenset[str] = frozenset()) -> Snapshot:
+        """Return the rows of this version, found in segments other than those named."""
+        if self._snapshot is None or self._snapshot.without != without:
+            self._snapshot = Snapshot(self.table, self.catalog, without)
         return self._snapshot
 
     def unit_done(self, unit: str) -> bool:

@@ -14,8 +14,10 @@ from embedstore.segment import Segment
 from embedstore.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+    from embedstore.catalog import Catalog
     from embedstore.snapshot import Piece
     from embedstore.store import Store
     from embedstore.table import DataFile
@@ -25,7 +27,7 @@ def faults(store: Store) -> list[str]:
     """Return every fault found; see :meth:`embedstore.store.Store.verify`."""
     store.refresh()
     snapshot = Snapshot(store.table, store.catalog)
-    found = [*_encoder(store), *_index(store), *snapshot.degraded]
+    found = [*_encoder(store), *damaged_index_parts(store.catalog).values(), *snapshot.degraded]
     for file in snapshot.files:
         found += _data_file(store, file)
     if not found:
@@ -47,27 +49,40 @@ def _encoder(store: Store) -> Iterator[str]:
         yield f"{weights} is damaged or missing; queries by chip cannot be encoded. Restore it from a copy."
 
 
-def _index(store: Store) -> Iterator[str]:
-    """Check every byte under ``_index``, used or not."""
-    catalog = store.catalog
-    for folder in sorted(p for p in catalog.folder.glob("*") if p.is_dir() and p.name not in ("segments", "moves")):
+def damaged_index_parts(catalog: Catalog) -> dict[Path, str]:
+    """Check every byte under ``_index``, used or not; return what is damaged and why."""
+    checks: dict[Path, Callable[[], object]] = {catalog.folder / "CURRENT": catalog.current}
+    for folder in _visible(catalog.folder):
         if (folder / "index.json").exists():
-            yield from _try(lambda f=folder: read_json(f / "index.json"))
-    yield from _try(catalog.current)
-    live = None if list(_try(catalog.current)) else catalog.current()
-    if live and live.codebook:
-        yield from _try(lambda: catalog.codebook_file(live.codebook))
-    for folder in sorted(p for p in catalog.segments.glob("*") if not p.name.startswith(".")):
-        yield from _try(lambda f=folder: Segment(f).check_all())
-    for path in sorted(p for p in catalog.moves.glob("*") if not p.name.startswith(".")):
-        yield from _try(lambda p=path: rowmap.read(p))
+            checks[folder] = lambda f=folder: read_json(f / "index.json")
+    for folder in _visible(catalog.segments):
+        checks[folder] = lambda f=folder: Segment(f).check_all()
+    for path in _visible(catalog.moves):
+        checks[path] = lambda p=path: rowmap.read(p)
+    found = {}
+    for path, check in checks.items():
+        fault = _fault(check)
+        if fault:
+            found[path] = fault
+    live = None if catalog.folder / "CURRENT" in found else catalog.current()
+    codebook = live.codebook if live else None
+    if codebook:
+        fault = _fault(lambda: catalog.codebook_file(codebook))
+        if fault:
+            found[catalog.folder / codebook.name / "codebook.faiss"] = fault
+    return found
 
 
-def _try(check: object) -> Iterator[str]:
+def _visible(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*") if not p.name.startswith("."))
+
+
+def _fault(check: Callable[[], object]) -> str | None:
     try:
-        check()  # type: ignore[operator]
+        check()
     except DamageError as error:
-        yield str(error)
+        return str(error)
+    return None
 
 
 def _data_file(store: Store, file: DataFile) -> Iterator[str]:

@@ -7,12 +7,13 @@ uses is changed: new files appear, and one compare-and-swap makes them live.
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from embedstore import segment_rows
+from embedstore import segment_rows, verify
 from embedstore.catalog import Index
 from embedstore.errors import ConflictError, DamageError
 from embedstore.housekeeping import MOST_SEGMENTS
@@ -22,7 +23,7 @@ from embedstore.store import Store
 from indexer import calibrate, codebook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from embedstore.catalog import Codebook, Effort
@@ -123,8 +124,9 @@ class _Build:
 
     def run(self) -> BuildReport:
         """Build, publish, report."""
-        self.stage("open")
-        snapshot = self.store.snapshot()
+        self.stage("check")
+        damaged = verify.damaged_index_parts(self.store.catalog)
+        snapshot = self.store.snapshot(frozenset(path.name for path in damaged))
         snapshot.rescue()
         if snapshot.rows < FLAT_ROWS:
             book, trained = None, False
@@ -139,6 +141,7 @@ class _Build:
         calibration = self._calibrate(snapshot, names, book)
         self.stage("publish")
         index = self._publish(snapshot, names, book, calibration)
+        self._sweep(damaged)
         self.stage("")
         best = max((e.recall for e in calibration), default=1.0)
         factory = book.factory if book else None
@@ -206,15 +209,24 @@ class _Build:
         path = self.store.catalog.codebook_file(book)
         return calibrate.calibrate(segments, [alive.get(n) for n in names], path)
 
+    def _sweep(self, damaged: Iterable[Path]) -> None:
+        """Remove what was found damaged, now that nothing names it."""
+        for path in damaged:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != "CURRENT":
+                path.unlink(missing_ok=True)
+
     def _publish(
         self, snapshot: Snapshot, names: list[str], book: Codebook | None, calibration: tuple[Effort, ...]
     ) -> Index:
         """Make the index live; segments that another process published meanwhile are kept beside ours."""
-        consumed = {p.segment.name for p in snapshot.pieces} - set(names)
+        base = snapshot.index.segments if snapshot.index else ()
+        consumed = {p.segment.name for p in snapshot.pieces} | set(base) | set(names)
         for _ in range(ATTEMPTS):
             live_name = self.store.catalog.live_name()
             live = self.store.catalog.current() if live_name else None
-            theirs = [s for s in live.segments if s not in consumed and s not in names] if live else []
+            theirs = [s for s in live.segments if s not in consumed] if live else []
             index = Index(uuid.uuid4().hex, self.store.encoder.fingerprint, (*names, *theirs), book, calibration)
             if self.store.catalog.publish(index, live_name):
                 return index

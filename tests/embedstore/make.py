@@ -46,7 +46,11 @@ def chips(
         vectors.append(place + 0.5 * rng.normal(size=dimension))
     x, y = np.array(lon)[:, None], np.array(lat)[:, None]
     h = 0.002
-    shapes = footprint.footprints(x + np.array([-h, h, h, -h]), y + np.array([-h, -h, h, h])) if names else np.array([], object)
+    shapes = (
+        footprint.footprints(x + np.array([-h, h, h, -h]), y + np.array([-h, -h, h, h]))
+        if names
+        else np.array([], object)
+    )
     inputs = [
         [{"modality": "optical", "item": item, "href": "a.tif", "row": 0, "col": 0, "height": 32, "width": 32,
           "datetime": t}]
