@@ -52,8 +52,8 @@ def run(folder: Path, progress: Progress, say: Callable[[str], None]) -> Hits:
     store, scene = folder / "store", demo_scene.path()
     with progress() as update:
         made = encode([scene], store, chip_size=CHIP, stride=STRIDE, progress=update)
-    if made.written:
-        say(f"encoded {made.written:,} chips of {scene.name} in {made.seconds:.1f} s into {store}")
+    if made.chips:
+        say(f"{made}; made {store}")
         build(store)
     else:
         say(f"{store} is there already and is used again; delete {folder} to begin anew")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from query.cli import progress, values
-from query.cli.screen import count, emit, say
+from query.cli.screen import count, emit, one_line, say
 from query.cli.values import AsJson, StoreFolder
 
 
@@ -22,13 +22,20 @@ def encode(
     *,
     scenes: Annotated[list[Path], typer.Argument(help="Raster files.", metavar="SCENE...", show_default=False)],
     store: Annotated[Path, typer.Option(help="The store's folder; made if it is not there.", metavar="S")],
-    encoder: Annotated[str, typer.Option(help="rcf, or timm:MODEL for any timm backbone.", metavar="NAME")] = "rcf",
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="rcf, or timm:MODEL; the store's, or rcf for a new one, if not given.", metavar="NAME"),
+    ] = None,
     aoi: Annotated[str | None, typer.Option(help="Only chips in this area: GeoJSON or WKT file.", metavar="F")] = None,
-    chip_size: Annotated[int | None, typer.Option(help="Side of a chip in pixels.", metavar="PX")] = None,
+    chip_size: Annotated[
+        int | None, typer.Option(help="Side of a chip in pixels; 64 for a new store.", metavar="PX")
+    ] = None,
     stride: Annotated[
         int | None, typer.Option(help="Pixels from one chip to the next; the chip's side if not given.", metavar="PX")
     ] = None,
-    bands: Annotated[str | None, typer.Option(help="Bands in order, by name or number.", metavar="B02,B03,...")] = None,
+    bands: Annotated[
+        str | None, typer.Option(help="Bands in order, by name or number; all if not given.", metavar="B02,B03,...")
+    ] = None,
     datetime: Annotated[
         str | None, typer.Option(help="When the scenes were taken, if they do not say.", metavar="T")
     ] = None,
@@ -52,7 +59,11 @@ def encode(
             datetime=datetime,
             progress=update,
         )
-    emit(report.to_dict(), [str(report)], as_json)
+    emit(report.to_dict(), str(report).splitlines()[:1], as_json)
+    for _, message in report.scenes_failed:
+        say(f"error: {one_line(message)}")
+    if report.scenes_failed:
+        raise typer.Exit(1)
 
 
 def index(
