@@ -1,0 +1,1 @@
+"""Runnable measurements that print a table and write JSON."""

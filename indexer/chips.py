@@ -1,0 +1,162 @@
+"""Chips: square windows on a regular grid over a scene, their ids and their footprints.
+
+The grid begins at the scene's first pixel and holds full windows only. It is cut into blocks of at most 64 × 64 chips,
+the unit of work; nothing is worked out before its block is asked for, so a plan costs nothing however large the scene.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from embedstore import footprint
+from embedstore.errors import GeometryError, RasterError, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from indexer.rasters import Raster
+
+BLOCK = 64
+"""Chips along a side of a block: 4,096 in all, and near each other on the ground whatever the scene's width."""
+
+
+@dataclass(frozen=True)
+class ChipPlan:
+    """The chips of one scene.
+
+    Parameters
+    ----------
+    raster
+        The scene.
+    modality
+        What the encoder calls this kind of input.
+    size
+        Side of a chip in pixels.
+    stride
+        Pixels from one chip to the next.
+    aoi
+        Area whose chips are wanted (shapely, degrees, cut at the antimeridian; see :mod:`embedstore.area`): those
+        whose centre lies inside. All if None.
+    """
+
+    raster: Raster
+    modality: str
+    size: int
+    stride: int
+    aoi: Any = None
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.stride < 1:
+            raise SpecError(f"chip size {self.size} and stride {self.stride} must both be at least one pixel.")
+        fits = min(self.raster.width, self.raster.height)
+        if fits < self.size:
+            raise RasterError(
+                f"{self.raster.path} is {self.raster.width} × {self.raster.height} pixels, smaller than a chip of "
+                f"{self.size} × {self.size}. Use --chip-size {fits} or less, in a store of its own."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the grid."""
+        return (self.raster.height - self.size) // self.stride + 1, (self.raster.width - self.size) // self.stride + 1
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the blocks that hold chips, row by row."""
+        rows, cols = self.shape
+        for top in range(0, rows, BLOCK):
+            for left in range(0, cols, BLOCK):
+                block = self._block(top, left)
+                if len(block):
+                    yield block
+
+    def count(self) -> int:
+        """Return how many chips there are.
+
+        Raises
+        ------
+        GeometryError
+            If there are none: the area lies outside the scene, or between the centres of its chips.
+        """
+        rows, cols = self.shape
+        chips = rows * cols if self.aoi is None else sum(map(len, self.blocks()))
+        if not chips:
+            raise GeometryError(
+                f"no chip of {self.raster.path} has its centre in the area of interest "
+                f"({', '.join(f'{v:.4f}' for v in self.aoi.bounds)}). Does it lie over the scene, longitude first, and "
+                f"is it larger than a chip of {self.size * self.raster.gsd:.0f} m?"
+            )
+        return chips
+
+    def _block(self, top: int, left: int) -> Block:
+        rows, cols = self.shape
+        row = np.arange(top, min(top + BLOCK, rows), dtype=np.int64) * self.stride
+        col = np.arange(left, min(left + BLOCK, cols), dtype=np.int64) * self.stride
+        row, col = (axis.ravel() for axis in np.meshgrid(row, col, indexing="ij"))
+        if self.aoi is not None:
+            lon, lat = self.raster.lonlat(col + self.size / 2, row + self.size / 2)
+            inside = np.isfinite(lon) & np.isfinite(lat)
+            inside[inside] = shapely.contains_xy(self.aoi, (lon[inside] + 180) % 360 - 180, lat[inside])
+            row, col = row[inside], col[inside]
+        return Block(self, row, col)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some chips of a plan.
+
+    Parameters
+    ----------
+    plan
+        Whose chips they are.
+    row, col
+        First pixel of each window, int64 of shape (n,).
+    """
+
+    plan: ChipPlan
+    row: NDArray[np.int64]
+    col: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def where(self, chosen: NDArray[Any]) -> Block:
+        """Return the chips at some positions, or where a mask is true."""
+        return Block(self.plan, self.row[chosen], self.col[chosen])
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The id of each chip, 32 hex digits: the first half of the SHA-256 of its canonical JSON.
+
+        The JSON names the inputs (modality, item, window), the time and the chip size; never a path.
+        """
+        plan = self.plan
+        when = plan.raster.datetime.isoformat() if plan.raster.datetime else None
+        # The canonical JSON (see embedstore.spec.canonical_json) with its two numbers left open, to be quick.
+        text = (
+            f'{{"chip_size":{plan.size},"datetime":{json.dumps(when)},"inputs":[{{"col":%d,"height":{plan.size},'
+            f'"item":{json.dumps(plan.raster.item)},"modality":{json.dumps(plan.modality)},"row":%d,'
+            f'"width":{plan.size}}}]}}'
+        )
+        windows = zip(self.col.tolist(), self.row.tolist(), strict=True)
+        return [hashlib.sha256((text % window).encode()).hexdigest()[:32] for window in windows]
+
+    def footprints(self) -> NDArray[Any]:
+        """Return the outline of each chip on the ground (shapely, degrees), None where a corner is off the Earth."""
+        size = self.plan.size
+        col = self.col[:, None] + np.array([0, 0, size, size])
+        row = self.row[:, None] + np.array([0, size, size, 0])
+        lon, lat = self.plan.raster.lonlat(col, row)
+        there = (np.isfinite(lon) & np.isfinite(lat)).all(axis=1)
+        shapes = np.full(len(self), None, object)
+        if there.any():
+            shapes[there] = footprint.footprints(lon[there], lat[there])
+        return shapes

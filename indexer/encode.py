@@ -1,0 +1,248 @@
+"""From scenes to committed rows: what `embedstore encode` does."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embedstore import area
+from embedstore.errors import EmbedstoreError, EncoderMismatchError, InputError, RasterError, StoreExistsError
+from embedstore.spec import GridSpec
+from embedstore.store import Store
+from indexer import acquisition, sample
+from indexer.chips import ChipPlan
+from indexer.encoders import registry
+from indexer.encoders.base import WEIGHTS
+from indexer.pipeline import Pipeline
+from indexer.rasters import Raster, open_raster
+from indexer.units import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime as Moment
+
+    from embedstore.spec import EncoderSpec
+
+DEFAULT_ENCODER = "rcf"
+DEFAULT_CHIP_SIZE = 64
+MODALITY = "optical"
+GSD_RATIO = 2.0
+"""A scene may be this much finer or coarser than those that the encoder was made for."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeReport:
+    """What a run did.
+
+    Parameters
+    ----------
+    chips
+        Written by this run.
+    skipped_empty
+        Without a single pixel of data.
+    already_there
+        Dealt with before: by an earlier run, by another process, or as another copy of the same scene.
+    scenes_failed
+        Path and message of each scene that was given up; what was committed of it stays.
+    seconds
+        Wall-clock time.
+    chips_per_second
+        Chips written over that time.
+    """
+
+    chips: int
+    skipped_empty: int
+    already_there: int
+    scenes_failed: tuple[tuple[str, str], ...]
+    seconds: float
+    chips_per_second: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data that survives JSON."""
+        return {**asdict(self), "scenes_failed": [{"scene": p, "error": m} for p, m in self.scenes_failed]}
+
+    def __str__(self) -> str:
+        parts = [f"encoded {self.chips:,} chips in {self.seconds:.1f} s ({self.chips_per_second:,.0f} chips/s)"]
+        if self.already_there:
+            parts.append(f"{self.already_there:,} were there already")
+        if self.skipped_empty:
+            parts.append(f"{self.skipped_empty:,} hold no data")
+        lines = ["; ".join(parts), *(f"failed: {message}" for _, message in self.scenes_failed)]
+        return "\n".join(lines)
+
+
+def encode(
+    scenes: Sequence[str | Path],
+    store: str | Path,
+    encoder: str | None = None,
+    aoi: Any = None,
+    chip_size: int | None = None,
+    stride: int | None = None,
+    bands: Sequence[str] | None = None,
+    datetime: str | Moment | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    device: str = "auto",
+) -> EncodeReport:
+    """Cut scenes into chips, encode them, and append them to a store; run again, it goes on where it stopped.
+
+    Parameters
+    ----------
+    scenes
+        Raster files.
+    store
+        The store's folder; made, with a new encoder, if there is none.
+    encoder
+        Name in the registry; the store's, or ``rcf`` for a new store, if None.
+    aoi
+        Area of interest, anything that :func:`embedstore.area.parse` takes: only chips whose centre lies inside.
+    chip_size
+        Side of a chip in pixels; the store's, or 64 for a new store, if None.
+    stride
+        Pixels from one chip to the next; the side of a chip if None.
+    bands
+        Names or numbers of bands in order; the store's, or all bands of the first scene for a new store, if None.
+    datetime
+        When the scenes were taken, ISO 8601, if they do not say.
+    progress
+        Called now and then from this thread with (chips dealt with, chips in all).
+    device
+        ``cpu``, ``cuda``, or ``auto``.
+
+    Raises
+    ------
+    EncoderMismatchError
+        If the store's encoder is another than the one asked for, or no scene has its ground sample distance.
+    RasterError, BandError, GeometryError
+        If every scene fails; the first reason.
+    EncoderError
+        If the encoder cannot be made.
+    StoreError
+        If the store cannot be made, opened or written.
+    """
+    began = time.monotonic()
+    if not scenes:
+        raise InputError("no scenes were given; name at least one raster file.")
+    area_ = area.parse(aoi) if aoi is not None else None
+    when = acquisition.parse(datetime) if datetime is not None else None
+    failed: dict[Path, EmbedstoreError] = {}
+    rasters = _open_all([Path(s) for s in scenes], when, failed)
+    existing = (Path(store) / "_delta_log").is_dir()
+    opened = Store.open(store) if existing else None
+    if opened:
+        _check(opened.encoder, encoder, chip_size, bands, rasters[0])
+    size = opened.encoder.chip_size if opened else (DEFAULT_CHIP_SIZE if chip_size is None else chip_size)
+    plans = _plan_all(rasters, size, size if stride is None else stride, area_, failed)
+    if not opened:
+        opened = _create(Path(store), encoder or DEFAULT_ENCODER, plans, bands)
+        _check(opened.encoder, encoder, chip_size, bands, rasters[0])
+    ready, total = _fitting(plans, opened.encoder, failed)
+    loaded = registry.load(opened.encoder_folder, opened.encoder, device)
+    pipeline = Pipeline(ready, loaded, opened, Store.open(store))
+    pipeline.run(lambda done: progress(done, total) if progress else None)
+    for scene in ready:
+        if not scene.error and scene.without_data and not scene.with_data:
+            scene.error = RasterError(
+                f"none of the {scene.without_data:,} chips of {scene.plan.raster.path} holds a pixel of data in all of "
+                f"the bands {', '.join(opened.encoder.modalities[0].bands)}; check nodata, masks and --bands."
+            )
+        if isinstance(scene.error, EmbedstoreError):
+            failed[scene.plan.raster.path] = scene.error
+    if len(failed) == len({Path(s) for s in scenes}):
+        raise next(iter(failed.values()))
+    seconds = time.monotonic() - began
+    tally = pipeline.tally
+    return EncodeReport(
+        tally.written,
+        tally.empty,
+        tally.already,
+        tuple((str(path), str(error)) for path, error in failed.items()),
+        seconds,
+        tally.written / seconds,
+    )
+
+
+def _open_all(paths: list[Path], when: Moment | None, failed: dict[Path, EmbedstoreError]) -> list[Raster]:
+    """Open what can be opened, each content once; raise the first reason if nothing can."""
+    rasters: dict[str, Raster] = {}
+    for path in dict.fromkeys(paths):
+        try:
+            raster = open_raster(path, when)
+            rasters.setdefault(raster.item, raster)
+        except InputError as error:
+            failed[path] = error
+    if not rasters:
+        raise next(iter(failed.values()))
+    return list(rasters.values())
+
+
+def _plan_all(
+    rasters: list[Raster], size: int, stride: int, aoi: Any, failed: dict[Path, EmbedstoreError]
+) -> list[ChipPlan]:
+    """Plan the scenes that hold chips; raise the first reason if none does."""
+    plans = []
+    for raster in rasters:
+        try:
+            plan = ChipPlan(raster, MODALITY, size, stride, aoi)
+            plan.count()
+            plans.append(plan)
+        except InputError as error:
+            failed[raster.path] = error
+    if not plans:
+        raise next(iter(failed.values()))
+    return plans
+
+
+def _create(path: Path, name: str, plans: list[ChipPlan], bands: Sequence[str] | None) -> Store:
+    """Make an encoder from the scenes and a store for it; open the store of whoever was quicker."""
+    first = plans[0].raster
+    chosen = first.bands.select(bands, first.path).names if bands is not None else first.bands.names
+    able = [p for p in plans if set(chosen) <= set(p.raster.bands.names)]
+    with tempfile.TemporaryDirectory(prefix="embedstore-") as folder:
+        made = registry.make(name, sample.draw(able, chosen), Path(folder))
+        grid = GridSpec.for_chips(made.chip_size * made.gsd)
+        try:
+            return Store.create(path, made, grid, Path(folder) / WEIGHTS)
+        except StoreExistsError:
+            return Store.open(path)
+
+
+def _check(
+    spec: EncoderSpec, encoder: str | None, chip_size: int | None, bands: Sequence[str] | None, raster: Raster
+) -> None:
+    """Raise EncoderMismatchError if something else is asked for than what the store was made with."""
+    kept = spec.modalities[0].bands
+    asked = raster.bands.select(bands, raster.path).names if bands is not None else kept
+    for what, wanted, there in (
+        ("encoder", registry.canonical(encoder) if encoder is not None else spec.name, spec.name),
+        ("chip size", spec.chip_size if chip_size is None else chip_size, spec.chip_size),
+        ("bands", ",".join(asked), ",".join(kept)),
+    ):
+        if wanted != there:
+            raise EncoderMismatchError(
+                f"the store was made with {what} {there}, not {wanted}; vectors of different making are never "
+                "compared. Leave the option out, or encode into another store."
+            )
+
+
+def _fitting(plans: list[ChipPlan], spec: EncoderSpec, failed: dict[Path, EmbedstoreError]) -> tuple[list[Scene], int]:
+    """Return the scenes that the encoder can take, and their chips; raise the first reason if there are none."""
+    scenes, total = [], 0
+    for plan in plans:
+        raster = plan.raster
+        try:
+            raster.bands.select(spec.modalities[0].bands, raster.path)
+            if not 1 / GSD_RATIO <= raster.gsd / spec.gsd <= GSD_RATIO:
+                raise EncoderMismatchError(
+                    f"{raster.path} has pixels of {raster.gsd:g} m; the store's encoder was made for {spec.gsd:g} m. "
+                    "Resample the scene, or encode it into another store."
+                )
+            total += plan.count()
+            scenes.append(Scene(plan))
+        except EmbedstoreError as error:
+            failed[raster.path] = error
+    if not scenes:
+        raise next(iter(failed.values()))
+    return scenes, total

@@ -1,0 +1,1 @@
+"""Encoders: from pixels to unit vectors."""

@@ -1,0 +1,272 @@
+"""Scenes as files: where they lie, what they hold, when they were taken, and their pixels by the window."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import rasterio
+from rasterio.enums import MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.warp import transform as warp
+from rasterio.windows import Window
+
+from embedstore.errors import RasterError
+from indexer import acquisition
+from indexer.bands import Bands, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+# WGS 84 (NIMA TR8350.2): semi-major axis in metres, and first eccentricity squared.
+SEMI_MAJOR, ECCENTRICITY2 = 6_378_137.0, 0.00669437999014
+
+
+@dataclass(frozen=True)
+class Raster:
+    """A scene: everything about it but its pixels.
+
+    Parameters
+    ----------
+    path
+        The file.
+    item
+        Identity of its content, ``sha256:<hex>``; never a path.
+    crs, transform
+        Where its pixels lie: ``transform * (col, row)`` in the CRS. It may be rotated.
+    width, height
+        In pixels.
+    dtype
+        Of the stored numbers.
+    bands
+        All of its bands.
+    nodata
+        Stored number that means no data, if one does.
+    datetime
+        When it was taken, in UTC, if that is known.
+    gsd
+        Ground sample distance at the centre in metres, the mean of both axes, to three digits.
+    """
+
+    path: Path
+    item: str
+    crs: Any
+    transform: Any
+    width: int
+    height: int
+    dtype: str
+    bands: Bands
+    nodata: float | None
+    datetime: datetime | None
+    gsd: float
+
+    def lonlat(
+        self, col: NDArray[np.float64], row: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return longitude and latitude (degrees, OGC:CRS84) of pixel positions; infinite where there is no Earth."""
+        return _lonlat(self.crs, self.transform, col, row)
+
+    def reader(self, names: Sequence[str]) -> Reader:
+        """Open the file for reading some of its bands."""
+        return Reader(self.path, self.bands.select(names, self.path))
+
+
+def open_raster(path: str | Path, when: datetime | None = None) -> Raster:
+    """Open a scene, look at it, and close it again.
+
+    Parameters
+    ----------
+    path
+        Any raster that GDAL reads.
+    when
+        When it was taken, if the caller knows better than the file.
+
+    Raises
+    ------
+    RasterError
+        If it cannot be read, or does not say where it lies.
+    """
+    path = Path(path)
+    with opened(path) as source:
+        if source.crs is None or source.transform.is_identity:
+            lack = "no CRS" if source.crs is None else "no geotransform"
+            raise RasterError(
+                f"{path} has {lack}, so nobody knows where it lies. Give it one, for instance with "
+                "gdal_translate -a_srs EPSG:… -a_ullr …, or warp it with gdalwarp."
+            )
+        if source.transform.determinant == 0:
+            raise RasterError(f"{path} has a geotransform without area: {tuple(source.transform)[:6]}. Mend it.")
+        tags = {**source.tags(), **source.tags(ns="IMAGERY")}
+        return Raster(
+            path,
+            _identity(path, source),
+            source.crs,
+            source.transform,
+            source.width,
+            source.height,
+            source.dtypes[0],
+            describe(source, path.name),
+            source.nodata,
+            when or acquisition.from_tags(tags) or acquisition.from_name(path.name),
+            _gsd(path, source),
+        )
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Open a rasterio dataset.
+
+    Raises
+    ------
+    RasterError
+        If the file is missing or no raster, or GDAL fails while it is open.
+    """
+    with _open(path) as source:
+        try:
+            yield source
+        except (RasterioError, OSError) as error:
+            raise RasterError(f"{path} cannot be read: {error}. Is it whole? Fetch it again.") from error
+
+
+def _open(path: Path) -> Any:
+    if not path.is_file():
+        raise RasterError(f"there is no file {path}; give the path of a raster, for instance a GeoTIFF.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            return rasterio.open(path)
+    except (RasterioError, OSError) as error:
+        raise RasterError(f"{path} cannot be opened: {error}. Is it whole, and a raster? Fetch it again.") from error
+
+
+class Reader:
+    """An open file and the bands wanted of it; one for each thread.
+
+    Parameters
+    ----------
+    path
+        The file.
+    bands
+        What to read.
+
+    Raises
+    ------
+    RasterError
+        If the file cannot be opened.
+    """
+
+    def __init__(self, path: Path, bands: Bands) -> None:
+        self.path = path
+        self.bands = bands
+        self._source = _open(path)
+        flags = [self._source.mask_flag_enums[i - 1] for i in bands.indexes]
+        self._nodata = [self._source.nodatavals[i - 1] for i in bands.indexes]
+        self._by_nodata = all(set(f) <= {MaskFlags.all_valid, MaskFlags.nodata} for f in flags)
+        self._one_mask = all(MaskFlags.per_dataset in f and MaskFlags.nodata not in f for f in flags)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.close()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the whole raster in pixels."""
+        return self._source.shape  # type: ignore[no-any-return]
+
+    def read(self, row: int, col: int, height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return pixels in physical units, and where they hold data.
+
+        Returns
+        -------
+        float32 of shape (bands, height, width), 0 where there is no data; and bool of shape (height, width): the
+        dataset's masks (nodata, alpha, mask band) allow the pixel in every band, and every value is finite.
+
+        Raises
+        ------
+        RasterError
+            If a block cannot be read.
+        """
+        window = Window(col, row, width, height)
+        try:
+            stored = self._source.read(list(self.bands.indexes), window=window)
+            valid = self._valid(stored, window)
+        except (RasterioError, OSError) as error:
+            raise RasterError(
+                f"{self.path} cannot be read at row {row}, column {col}: {error}. Is it whole? Fetch it again."
+            ) from error
+        pixels = stored.astype(np.float32)
+        for band, scale, offset, shift in zip(
+            pixels, self.bands.scale, self.bands.offset, self.bands.shift, strict=True
+        ):
+            if shift:
+                np.maximum(np.subtract(band, shift, out=band), 0, out=band)
+            if scale != 1:
+                band *= np.float32(scale)
+            if offset:
+                band += np.float32(offset)
+        if not valid.all():
+            pixels[:, ~valid] = 0
+        return pixels, valid
+
+    def _valid(self, stored: NDArray[Any], window: Window) -> NDArray[np.bool_]:
+        if self._by_nodata:
+            valid = np.ones(stored.shape[1:], bool)
+            for band, nodata in zip(stored, self._nodata, strict=True):
+                if nodata is not None and not math.isnan(nodata):
+                    valid &= band != nodata
+        elif self._one_mask:
+            valid = self._source.read_masks(self.bands.indexes[0], window=window) > 0
+        else:
+            valid = (self._source.read_masks(list(self.bands.indexes), window=window) > 0).all(axis=0)
+        if stored.dtype.kind == "f":
+            valid &= np.isfinite(stored).all(axis=0)
+        return valid
+
+
+def _identity(path: Path, source: Any) -> str:
+    """Return the digest of a file's content; of a virtual raster, the digest of those of all the files it names."""
+    files = [Path(f) for f in source.files] if source.driver == "VRT" else [path]
+    digests = []
+    for file in files:
+        if file.is_file():
+            with file.open("rb") as stream:
+                digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return "sha256:" + (digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest())
+
+
+def _lonlat(crs: Any, transform: Any, col: Any, row: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    x, y = transform * (np.asarray(col, np.float64).ravel(), np.asarray(row, np.float64).ravel())
+    lon, lat = warp(crs, "OGC:CRS84", x, y)
+    shape = np.shape(col)
+    return np.asarray(lon, np.float64).reshape(shape), np.asarray(lat, np.float64).reshape(shape)
+
+
+def _gsd(path: Path, source: Any) -> float:
+    """Return the mean side of the central pixel in metres, measured on the ellipsoid, to three digits."""
+    row, col = source.height / 2, source.width / 2
+    try:
+        lon, lat = _lonlat(source.crs, source.transform, np.array([col, col + 1, col]), np.array([row, row, row + 1]))
+    except RasterioError as error:
+        raise RasterError(f"the CRS of {path} does not lead to longitude and latitude: {error}.") from error
+    x, y = np.radians(lon), np.radians(lat)
+    normal = SEMI_MAJOR / np.sqrt(1 - ECCENTRICITY2 * np.sin(y) ** 2)
+    place = normal * np.array([np.cos(y) * np.cos(x), np.cos(y) * np.sin(x), (1 - ECCENTRICITY2) * np.sin(y)])
+    sides = np.linalg.norm(place[:, 1:] - place[:, :1], axis=0)
+    if not (np.isfinite(sides).all() and sides.min() > 0):
+        raise RasterError(f"the centre of {path} lies nowhere on Earth; its CRS or geotransform is wrong.")
+    return float(f"{sides.mean():.3g}")
