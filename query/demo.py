@@ -60,7 +60,7 @@ def run(folder: Path, progress: Progress, say: Callable[[str], None]) -> Hits:
     query = folder / "query.tif"
     cut_chip(scene, TOWN, query)
     with Engine(store) as engine:
-        hits = engine.search(chip=query, k=HITS, spread=SPREAD)
+        hits = engine.search(chip=query, k=HITS, where="valid_fraction = 1", spread=SPREAD)
         sheet = draw(engine.search(at=TOWN, k=1), hits, engine.snapshot.rows)
     output.save(hits, "geojson", folder / "hits.geojson")
     output.replace_file(folder / "contact_sheet.png", lambda draft: sheet.save(draft, "png", optimize=True))

@@ -24,7 +24,9 @@ AGAINST = 0.5
 
 
 def combine(positive: NDArray[np.float32], negative: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return one unit query vector, shape (1, d), from examples for and against, each of shape (n, d)."""
+    """Return one unit query vector, shape (1, d), from unit examples for and against, each of shape (n, d)."""
+    if len(positive) == 1 and not len(negative):
+        return positive
     vector = positive.mean(axis=0)
     if len(negative):
         vector = vector - AGAINST * negative.mean(axis=0)

@@ -146,7 +146,7 @@ def text_table(table: pa.Table) -> str:
     lines = [_HEAD]
     for rank, row in enumerate(table.to_pylist(), 1):
         date = row["datetime"].date().isoformat() if row["datetime"] else "-"
-        items = list(dict.fromkeys(i["item"] for i in row["inputs"]))
+        items = dict.fromkeys(_item(part) for part in row["inputs"])
         lines.append(
             (
                 str(rank),
@@ -155,7 +155,7 @@ def text_table(table: pa.Table) -> str:
                 f"{row['lon']:.5f}",
                 f"{row['lat']:.5f}",
                 date,
-                ", ".join(i for i in items if i) or "-",
+                ", ".join(items) or "-",
             )
         )
     widths = [max(len(line[i]) for line in lines) for i in range(len(_HEAD))]
@@ -167,3 +167,9 @@ def text_table(table: pa.Table) -> str:
         + "\n"
         for line in lines
     )
+
+
+def _item(part: dict[str, Any]) -> str:
+    """Return what to call an input: its item, or the name of the file where the item is a digest of it."""
+    item, href = part["item"] or "-", part["href"]
+    return str(href).rpartition("/")[2] if item.startswith("sha256:") and href else str(item)

@@ -138,3 +138,12 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     reader.join(timeout=10)
     assert pipe.is_fifo()
     assert json.loads(read[0])["features"]
+
+
+def test_a_bare_file_is_called_by_its_name_in_the_table() -> None:
+    bare = hits([CLOCKWISE])
+    table = bare.to_arrow(geometry=True)
+    part = {**table["inputs"].to_pylist()[0][0], "item": "sha256:" + "0" * 64, "href": "/data/a.tif"}
+    named = pa.array([[part, part]], schema.FILE.field("inputs").type)
+    table = table.set_column(table.schema.get_field_index("inputs"), "inputs", named)
+    assert output.text_table(table).splitlines()[1].split()[6:] == ["a.tif"]

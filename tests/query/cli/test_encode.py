@@ -71,6 +71,15 @@ def test_a_chip_of_the_scene_finds_itself(run: Callable[..., Ran], store: Path, 
     assert hit["score"] >= 0.999
 
 
+def test_chips_that_cannot_be_asked_for(run: Callable[..., Ran], store: Path, scene: Path, tmp_path: Path) -> None:
+    run("search", store, "--chip", tmp_path / "absent.tif").refused("absent.tif")
+    (tmp_path / "text.tif").write_text("no raster")
+    run("search", store, "--chip", tmp_path / "text.tif").refused("text.tif")
+    rgb = np.random.default_rng(0).integers(1, 5000, (3, 32, 32)).astype(np.uint16)
+    run("search", store, "--chip", raster(tmp_path / "rgb.tif", rgb)).refused("rgb.tif")
+    run("search", store, "--chip", tmp_path).refused(str(tmp_path))
+
+
 def test_an_area_and_a_stride(encode: Callable[..., Ran], scene: Path, tmp_path: Path) -> None:
     (tmp_path / "half.wkt").write_text(HALF)
     ran = encode(scene, "--aoi", tmp_path / "half.wkt", "--stride", 16, "--json")
@@ -93,7 +102,7 @@ def test_the_text_says_how_many_chips(encode: Callable[..., Ran], scene: Path) -
         (["--bands", "B02,B99"], "B99"),
         (["--encoder", "nonsense"], "nonsense"),
         (["--encoder", "timm:no_such_model"], "no_such_model"),
-        (["--aoi", "POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0))"], "outside"),
+        (["--aoi", "POLYGON ((0 0, 1 0, 1 1, 0 1, 0 0))"], "area of interest"),
         (["--aoi", "POLYGON ((0 0, 1 1, 1 0, 0 1, 0 0))"], "invalid"),
         (["--aoi", "absent.geojson"], "absent.geojson"),
         (["--stride", "0"], "stride"),

@@ -150,7 +150,6 @@ def test_a_file_gets_the_format_of_its_suffix(search: Callable[..., Ran], tmp_pa
         (["--id", FIRST, "--format", "csv"], "csv"),
         (["--id", FIRST, "--format", "geoparquet"], "-o"),
         (["--vector", "absent.npy"], "absent.npy"),
-        (["--chip", "absent.tif"], "absent.tif"),
     ],
 )
 def test_bad_questions_are_refused_in_one_line(search: Callable[..., Ran], options: list[str], words: str) -> None:
