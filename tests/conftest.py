@@ -29,7 +29,7 @@ def store(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from indexer.encode import encode
 
     path = tmp_path_factory.mktemp("encoded") / "store"
-    encode([scene], path, chip_size=32, stride=32)
+    encode([scene], path, chip_size=32, bands=["B02", "B03", "B04", "B08"])
     return path
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,7 +75,7 @@ def test_a_chip_of_the_scene_finds_itself(run: Callable[..., Ran], store: Path, 
     assert hit["score"] >= 0.999
 
 
-def test_chips_that_cannot_be_asked_for(run: Callable[..., Ran], store: Path, scene: Path, tmp_path: Path) -> None:
+def test_chips_that_cannot_be_asked_for(run: Callable[..., Ran], store: Path, tmp_path: Path) -> None:
     run("search", store, "--chip", tmp_path / "absent.tif").refused("absent.tif")
     (tmp_path / "text.tif").write_text("no raster")
     run("search", store, "--chip", tmp_path / "text.tif").refused("text.tif")
@@ -90,7 +94,7 @@ def test_an_area_and_a_stride(encode: Callable[..., Ran], scene: Path, tmp_path:
 
 
 def test_the_text_says_how_many_chips(encode: Callable[..., Ran], scene: Path) -> None:
-    ran = encode(scene)
+    ran = encode(scene, "--bands", "B04")
     assert ran.out.startswith("encoded 100 chips")
     assert len(ran.out.splitlines()) == 1
     assert "100 were there already" in encode(scene).out
@@ -147,15 +151,43 @@ def test_bad_scenes_are_refused_with_their_name(
 
 def test_a_store_of_another_encoder_is_left_alone(run: Callable[..., Ran], own_store: Path, scene: Path) -> None:
     before = Store.open(own_store)
-    ran = run("encode", scene, "--store", own_store, "--chip-size", 32, "--bands", "B02,B03")
-    ran.refused(code=ran.code)
+    for options in (["--bands", "B02,B03"], ["--chip-size", 16], ["--encoder", "timm:resnet18"]):
+        run("encode", scene, "--store", own_store, *options).refused("store", code=1)
     assert Store.open(own_store).version == before.version
 
 
 def test_a_store_path_that_is_a_file(run: Callable[..., Ran], scene: Path, tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file")
-    run("encode", scene, "--store", tmp_path / "store").refused("is a file", code=1)
+    run("encode", scene, "--store", tmp_path / "store", "--bands", "B04").refused("is a file", code=1)
     assert (tmp_path / "store").read_text() == "a file"
+
+
+def test_a_scene_that_fails_among_others_is_named_and_the_others_are_encoded(
+    encode: Callable[..., Ran], scene: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.tif").write_text("no raster")
+    ran = encode(tmp_path / "bad.tif", scene, "--bands", "B04", "--json")
+    assert ran.code == 1
+    assert json.loads(ran.out)["chips"] == 100
+    assert len(ran.err.splitlines()) == 1
+    assert ran.err.startswith("error: ")
+    assert "bad.tif" in ran.err
+
+
+def test_an_interrupted_run_stops_at_once_and_resumes(scene: Path, tmp_path: Path) -> None:
+    arguments = ["encode", str(scene), "--store", str(tmp_path / "store"), "--chip-size", "32", "--stride", "8",
+                 "--bands", "B04"]  # fmt: skip
+    command = [sys.executable, "-c", f"from query.cli import main; main({arguments!r})"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        while not (tmp_path / "store" / "_delta_log").is_dir():
+            assert child.poll() is None
+            time.sleep(0.02)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert err.splitlines() == [line for line in err.splitlines() if line.startswith("interrupted")]
+    subprocess.run(command, check=True, capture_output=True)
+    assert Store.open(tmp_path / "store").rows == 37 * 37
 
 
 def test_no_store_is_wrong_usage(run: Callable[..., Ran], scene: Path) -> None:
