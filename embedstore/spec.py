@@ -200,14 +200,23 @@ class IndexSpec:
             raise SpecError(f"metric {self.metric!r} is not known; vectors are compared by 'cosine'.")
 
     @classmethod
-    def for_rows(cls, rows: int, dimension: int) -> Self:
-        """Choose a rotated IVF-PQ for this many vectors: about 4·√rows lists, a code byte per 8 dimensions."""
+    def for_rows(cls, rows: int, dimension: int, fineness: int = 0) -> Self:
+        """Choose a rotated IVF-PQ for this many vectors.
+
+        Parameters
+        ----------
+        rows
+            About 4·√rows inverted lists, rounded down to a power of two.
+        dimension
+            Of the vectors. A code byte stands for eight dimensions or more, and there are at most 64.
+        fineness
+            How often to double the code bytes, for vectors that are hard to quantise.
+        """
         lists = 1 << max(4, round(4 * rows**0.5).bit_length() - 1)
-        codes = max(
-            (m for m in range(1, min(64, dimension) + 1) if dimension % m == 0 and dimension / m >= 8), default=1
-        )
-        if dimension < 16:
-            codes = dimension
+        fitting = [m for m in range(1, dimension + 1) if dimension % m == 0]
+        codes = max((m for m in fitting if m <= 64 and dimension >= 8 * m), default=1) if dimension >= 16 else dimension
+        finer = [m for m in fitting if codes < m <= codes << fineness]
+        codes = max(finer, default=codes)
         return cls(f"OPQ{codes},IVF{lists},PQ{codes}")
 
     def to_dict(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def to_unit(vectors: ArrayLike, dimension: int | None = None) -> NDArray[np.floa
         raise QueryError(
             f"vectors of shape {np.shape(vectors)} do not fit; this store compares vectors of dimension {dimension}."
         )
-    length = np.sqrt(np.einsum("ij,ij->i", x, x, dtype=np.float64))
+    length = np.sqrt((x.astype(np.float64) ** 2).sum(axis=1))
     bad = ~(np.isfinite(length) & (length > 0))
     if bad.any():
         raise QueryError(

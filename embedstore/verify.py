@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,11 +55,11 @@ def damaged_index_parts(catalog: Catalog) -> dict[Path, str]:
     checks: dict[Path, Callable[[], object]] = {catalog.folder / "CURRENT": catalog.current}
     for folder in _visible(catalog.folder):
         if (folder / "index.json").exists():
-            checks[folder] = lambda f=folder: read_json(f / "index.json")
+            checks[folder] = partial(read_json, folder / "index.json")
     for folder in _visible(catalog.segments):
-        checks[folder] = lambda f=folder: Segment(f).check_all()
+        checks[folder] = partial(_whole_segment, folder)
     for path in _visible(catalog.moves):
-        checks[path] = lambda p=path: rowmap.read(p)
+        checks[path] = partial(rowmap.read, path)
     found = {}
     for path, check in checks.items():
         fault = _fault(check)
@@ -71,6 +72,10 @@ def damaged_index_parts(catalog: Catalog) -> dict[Path, str]:
         if fault:
             found[catalog.folder / codebook.name / "codebook.faiss"] = fault
     return found
+
+
+def _whole_segment(folder: Path) -> None:
+    Segment(folder).check_all()
 
 
 def _visible(folder: Path) -> list[Path]:

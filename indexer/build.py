@@ -35,6 +35,8 @@ GROWTH = 4
 """A new codebook is trained when the rows have grown this many times since the last."""
 DEAD = 0.2
 """A segment of which more than this share was deleted is written anew."""
+FINEST = 2
+"""How often the code bytes are doubled where a codebook does not reach the recall asked for."""
 ATTEMPTS = 20
 
 
@@ -128,17 +130,13 @@ class _Build:
         damaged = verify.damaged_index_parts(self.store.catalog)
         snapshot = self.store.snapshot(frozenset(path.name for path in damaged))
         snapshot.rescue()
-        if snapshot.rows < FLAT_ROWS:
-            book, trained = None, False
-        else:
-            book, trained = self._codebook(snapshot)
-        todo = self._todo(snapshot, book)
-        kept = [p for p in snapshot.pieces if p not in todo]
-        names = [p.segment.name for p in kept]
-        if todo:
-            names.append(self._write(snapshot, todo, book))
-        self.stage("calibrate")
-        calibration = self._calibrate(snapshot, names, book)
+        book, trained = self._codebook(snapshot) if snapshot.rows >= FLAT_ROWS else (None, False)
+        names, calibration = self._fill(snapshot, book)
+        for fineness in range(1, 1 + FINEST):
+            if book is None or not trained or calibration[-1].recall >= self.recall:
+                break
+            book = self._train(snapshot, fineness)
+            names, calibration = self._fill(snapshot, book)
         self.stage("publish")
         index = self._publish(snapshot, names, book, calibration)
         self._sweep(damaged)
@@ -157,11 +155,23 @@ class _Build:
                 snapshot.degraded.append(str(error))
             else:
                 return old, False
+        return self._train(snapshot, 0), True
+
+    def _train(self, snapshot: Snapshot, fineness: int) -> Codebook:
         self.stage("train")
-        spec = IndexSpec.for_rows(snapshot.rows, self.store.encoder.dimension)
+        spec = IndexSpec.for_rows(snapshot.rows, self.store.encoder.dimension, fineness)
         path = self.store.catalog.new_codebook_file()
         lists = codebook.train(snapshot, spec, path, self.device)
-        return self.store.catalog.seal_codebook(path, spec.factory, lists, snapshot.rows), True
+        return self.store.catalog.seal_codebook(path, spec.factory, lists, snapshot.rows)
+
+    def _fill(self, snapshot: Snapshot, book: Codebook | None) -> tuple[list[str], tuple[Effort, ...]]:
+        """Bring all rows into segments of this codebook; return their names and the calibration."""
+        todo = self._todo(snapshot, book)
+        names = [p.segment.name for p in snapshot.pieces if p not in todo]
+        if todo:
+            names.append(self._write(snapshot, todo, book))
+        self.stage("calibrate")
+        return names, self._calibrate(snapshot, names, book)
 
     def _todo(self, snapshot: Snapshot, book: Codebook | None) -> list[Piece]:
         """Return the pieces to merge into a new segment."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,9 +27,8 @@ TIE = 1e-5
 DEPTHS = (20, 50, 100, 200, 400, 800)
 MARGIN = 0.005
 """Taken off what was measured: the queries to come are others."""
-CODE_COST = 1.0
-VECTOR_COST = 12.0
-"""Cost of an exact score, in codes scanned: measured at 256 dimensions and 32-byte codes."""
+TIMED = 32
+"""Queries that each effort is timed on, one at a time."""
 
 
 def check_recall(recall: float) -> None:
@@ -66,16 +66,17 @@ def calibrate(segments: list[Segment], alive: list[NDArray[np.bool_] | None], co
     queries = _queries(listed)
     kth = _true_kth(listed, queries)
     rotated = index.chain.at(0).apply(queries)
-    total = sum(s.rows for s, _ in listed)
+    largest = max(listed, key=lambda pair: pair[0].rows)[0]
     points = []
     probes = 1
     while probes <= ivf.nlist:
         scores = _reranked(listed, ivf, rotated, queries, probes)
+        _attach(ivf, largest)
         for depth in DEPTHS:
             if depth <= scores.shape[1]:
                 best = -np.sort(-scores[:, :depth], axis=1)[:, 1 : K + 1]  # the first is the query itself
                 recall = float((best >= kth[:, None] - TIE).mean())
-                cost = probes * total / ivf.nlist * CODE_COST + depth * VECTOR_COST
+                cost = _milliseconds(largest, ivf, rotated[:TIMED], queries[:TIMED], probes, depth)
                 points.append((cost, Effort(probes, depth, round(max(0.0, recall - MARGIN), 4))))
         if points[-1][1].recall >= 1 - MARGIN - 1e-4:
             break
@@ -119,6 +120,53 @@ def _true_kth(listed: list[tuple[Segment, Any]], queries: NDArray[np.float32]) -
     return kth
 
 
+def _milliseconds(
+    segment: Segment,
+    ivf: Any,
+    rotated: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    probes: int,
+    depth: int,
+) -> float:
+    """Return the median time of one query in one segment at an effort, exact scores included."""
+    times = []
+    for i in range(len(queries)):
+        start = time.perf_counter()
+        list_scores, lists = ivf.quantizer.search(rotated[i : i + 1], probes)
+        rows = _best_codes(ivf, rotated[i : i + 1], lists, list_scores, depth)[1][0]
+        vectors = segment.take_vectors(rows[rows >= 0])
+        _ = vectors.astype(np.float32) @ queries[i]
+        times.append(time.perf_counter() - start)
+    return float(np.median(times)) * 1e3
+
+
+def _attach(ivf: Any, segment: Segment) -> None:
+    """Give a codebook the lists of a segment."""
+    f = faiss()
+    inverted = f.read_InvertedLists(f.FileIOReader(str(segment.folder / "lists.faiss")), f.IO_FLAG_MMAP)
+    inverted.this.disown()
+    ivf.replace_invlists(inverted, True)
+    ivf.ntotal = segment.rows
+
+
+def _best_codes(
+    ivf: Any,
+    rotated: NDArray[np.float32],
+    lists: NDArray[np.int64],
+    list_scores: NDArray[np.float32],
+    depth: int,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return scores and rows of the best codes of each query in the lists given, shape (queries, depth)."""
+    f = faiss()
+    params = f.SearchParametersIVF(nprobe=lists.shape[1])
+    codes, rows = np.empty((len(rotated), depth), np.float32), np.empty((len(rotated), depth), np.int64)
+    ivf.search_preassigned_c(
+        len(rotated), f.swig_ptr(rotated), depth, f.swig_ptr(lists), f.swig_ptr(list_scores),
+        f.swig_ptr(codes), f.swig_ptr(rows), False, params,
+    )  # fmt: skip
+    return codes, rows
+
+
 def _reranked(
     listed: list[tuple[Segment, Any]],
     ivf: Any,
@@ -127,20 +175,12 @@ def _reranked(
     probes: int,
 ) -> NDArray[np.float32]:
     """Return exact scores of the best codes of each query, in the order of the codes, shape (queries, depth)."""
-    f = faiss()
     list_scores, lists = ivf.quantizer.search(rotated, probes)
     depth = DEPTHS[-1]
     all_codes, all_exact = [], []
     for segment, alive in listed:
-        inverted = f.read_InvertedLists(f.FileIOReader(str(segment.folder / "lists.faiss")), f.IO_FLAG_MMAP)
-        ivf.replace_invlists(inverted, False)
-        ivf.ntotal = segment.rows
-        params = f.SearchParametersIVF(nprobe=probes)
-        codes, rows = np.empty((len(rotated), depth), np.float32), np.empty((len(rotated), depth), np.int64)
-        ivf.search_preassigned_c(
-            len(rotated), f.swig_ptr(rotated), depth, f.swig_ptr(lists), f.swig_ptr(list_scores),
-            f.swig_ptr(codes), f.swig_ptr(rows), False, params,
-        )  # fmt: skip
+        _attach(ivf, segment)
+        codes, rows = _best_codes(ivf, rotated, lists, list_scores, depth)
         exact = np.full(rows.shape, -np.inf, np.float32)
         for i, row in enumerate(rows):
             found = row >= 0
