@@ -213,7 +213,8 @@ class Snapshot:
                 order = np.argsort(places)
                 at = np.searchsorted(places, wanted, sorter=order)
                 hit = (at < len(places)) & (places[order[np.minimum(at, len(places) - 1)]] == wanted)
-                found.append((name, rows[order[at[hit]]], here[hit]))
+                if hit.any():
+                    found.append((name, rows[order[at[hit]]], here[hit]))
         return found if all((rows >= 0).all() for _, rows, _ in found) else None
 
     def _piece(self, building: _Building) -> Piece:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +17,9 @@ from indexer import build as build_module
 from query import Engine
 from tests.embedstore import make
 from tests.embedstore.make import chip_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FLIPS = 6
 """Flips a file in the short version, beside its first and last bytes."""
@@ -81,7 +84,7 @@ def test_a_flipped_byte_is_found_and_search_stays_right(
             faults = Store.open(copy).verify()
             assert faults, f"byte {offset} of {file} was flipped and not found"
             for (ids, scores), (right_ids, right_scores) in zip(answers(copy), right, strict=True):
-                if not ids == right_ids:
+                if ids != right_ids:
                     assert np.abs(scores - right_scores).max() < 1e-5, f"byte {offset} of {file}"
             file.write_bytes(whole)
     assert Store.open(copy).verify() == []
@@ -102,7 +105,7 @@ def test_index_mends_what_is_derived(healthy: Path, tmp_path: Path, name: str, h
         else:
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2] if how == "truncate" else b"")
     right = answers(healthy)
-    assert [ids for ids, _ in answers(copy)][0] == right[0][0]
+    assert next(ids for ids, _ in answers(copy)) == right[0][0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DegradedIndexWarning)
         build_module.build(copy)
