@@ -74,14 +74,13 @@ class _Building:
     direct: set[int] = field(default_factory=set)
     moved_rows: list[NDArray[np.int64]] = field(default_factory=list)
     moved_to: list[tuple[int, NDArray[np.int64]]] = field(default_factory=list)
-    _places: NDArray[np.int64] | None = None
 
-    def rows_of(self, path: str, count: int) -> NDArray[np.int64]:
+    def rows_of(self, path: str) -> NDArray[np.int64]:
         """Return the segment's row for each row of a table file that it covers."""
-        file = self.files[path]
-        at = np.flatnonzero(self.segment.column("file") == file)
-        rows = np.full(count, -1, np.int64)
-        rows[self.segment.column("row")[at]] = at
+        at = np.flatnonzero(self.segment.column("file") == self.files[path])
+        places = self.segment.column("row")[at]
+        rows = np.full(int(places.max()) + 1, -1, np.int64)
+        rows[places] = at
         return rows
 
 
@@ -203,8 +202,7 @@ class Snapshot:
             if self._owned(old):
                 piece = self._building[self._owner[old]]
                 self.used_batches.add(piece.segment.name)
-                rows = piece.rows_of(old, int(wanted.max()) + 1)[wanted]
-                found.append((piece.segment.name, rows, here))
+                found.append((piece.segment.name, piece.rows_of(old)[wanted], here))
                 continue
             earlier = self._locate(old)
             if earlier is None:

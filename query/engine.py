@@ -229,7 +229,7 @@ class Engine:
         effort = goal.filtered_effort(index) if filtered else goal.effort(index)
         wanted = k if not metres else 4 * k
         while True:
-            found = self._searcher.search(query, selections, min(wanted, max(candidates, 1)), effort)
+            found = self._searcher.search(query, selections, min(wanted, max(candidates, 1)), effort, goal.share)
             if own is not None:
                 found = [
                     _with_own(f, s, own, query) for f, s in zip(found, [s for s in selections if s.count], strict=True)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from embedstore.segment import Segment
 
 CHUNK = 1 << 16
-"""Vectors gathered at a time."""
+"""Vectors scored at a time."""
+DENSE = 4
+"""Rows are scored in place while at least one in this many of their span is asked for: scattered reads cost more."""
 
 
 def best(
@@ -42,13 +44,11 @@ def best(
     for start in range(0, count, CHUNK):
         stop = min(start + CHUNK, count)
         if rows is None:
-            vectors = segment.read_vectors(start, stop)
-            at, scores = top(vectors, query, min(k, stop - start))
+            at, scores = top(segment.read_vectors(start, stop), query, min(k, stop - start))
             found_rows.append(at + start)
         else:
-            part = rows[start:stop]
-            at, scores = top(segment.take_vectors(part), query, min(k, len(part)))
-            found_rows.append(part[at])
+            at, scores = _among(segment, query, rows[start:stop], min(k, stop - start))
+            found_rows.append(at)
         found_scores.append(scores)
     if len(found_rows) == 1:
         return found_rows[0], found_scores[0]
@@ -59,8 +59,29 @@ def best(
     return all_rows[order], all_scores[order]
 
 
-def top(vectors: NDArray[np.float16], query: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+def _among(
+    segment: Segment, query: NDArray[np.float32], rows: NDArray[np.int64], k: int
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Score rows where they lie if they lie close together, else gather them first."""
+    first, span = int(rows[0]), int(rows[-1] - rows[0]) + 1
+    if span > DENSE * len(rows):
+        at, scores = top(segment.take_vectors(rows), query, k)
+        return rows[at], scores
+    mask = None
+    if span > len(rows):
+        allowed = np.zeros(span, bool)
+        allowed[rows - first] = True
+        mask = np.packbits(allowed, bitorder="little")
+    at, scores = top(segment.read_vectors(first, first + span), query, k, mask)
+    return at + first, scores
+
+
+def top(
+    vectors: NDArray[np.float16], query: NDArray[np.float32], k: int, allowed: NDArray[np.uint8] | None = None
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Return positions and inner products of the k best of contiguous vectors, best first.
+
+    `allowed` is a bit map of those that may answer, all if None; at least k must be set.
 
     FAISS decodes half precision in registers, some twenty times faster than a cast by numpy and a product.
     """
@@ -74,7 +95,12 @@ def top(vectors: NDArray[np.float16], query: NDArray[np.float32], k: int) -> tup
     threads = f.omp_get_max_threads()
     f.omp_set_num_threads(1)  # a thread team costs more than one query's scan
     try:
-        index.search_c(1, f.swig_ptr(query), k, f.swig_ptr(scores), f.swig_ptr(at))
+        if allowed is None:
+            index.search_c(1, f.swig_ptr(query), k, f.swig_ptr(scores), f.swig_ptr(at))
+        else:
+            selector = f.IDSelectorBitmap(len(allowed) * 8, f.swig_ptr(allowed))
+            params = f.SearchParameters(sel=selector)
+            index.search_c(1, f.swig_ptr(query), k, f.swig_ptr(scores), f.swig_ptr(at), params)
     finally:
         f.omp_set_num_threads(threads)
     return at[0], scores[0]

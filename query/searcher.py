@@ -97,7 +97,12 @@ class Searcher:
         return compiled
 
     def search(
-        self, query: NDArray[np.float32], selections: list[Selection], k: int, effort: Effort | None
+        self,
+        query: NDArray[np.float32],
+        selections: list[Selection],
+        k: int,
+        effort: Effort | None,
+        share: float = 1.0,
     ) -> list[Found]:
         """Return the best rows of every piece.
 
@@ -111,6 +116,8 @@ class Searcher:
             How many rows each piece is asked for: never fewer come than that or its candidates.
         effort
             Probes and candidates; None for an exact scan.
+        share
+            Under a filter, share of the candidates whose codes are scanned at least.
         """
         rotated = self._coarse.rotate(query) if self._coarse and effort else None
         found = []
@@ -118,11 +125,12 @@ class Searcher:
             if selection.count == 0:
                 continue
             listed = piece.segment.manifest.codebook == self._codebook != ""
-            if effort is None or rotated is None or not listed or selection.count <= plan.EXACT_ROWS:
+            enough = plan.EXACT_ROWS if selection.rows is None else plan.exact_rows(share)
+            if effort is None or rotated is None or not listed or selection.count <= enough:
                 rows, scores = exact.best(piece.segment, query, selection.rows, k)
                 found.append(Found(piece, rows, scores, "exact", selection.count, 0))
             else:
-                found.append(self._probe(piece, selection, query, rotated, k, effort))
+                found.append(self._probe(piece, selection, query, rotated, k, effort, share))
         return found
 
     def _probe(
@@ -133,6 +141,7 @@ class Searcher:
         rotated: NDArray[np.float32],
         k: int,
         effort: Effort,
+        share: float,
     ) -> Found:
         """Search a piece's lists; widen until enough rows came, which a scan of all of them ends."""
         assert self._coarse is not None
@@ -145,7 +154,7 @@ class Searcher:
             self._count(piece, selection)
             assert selection.in_list is not None
             all_scores = (self._coarse.centroids @ rotated[0]).astype(np.float32)
-            enough = plan.SCAN_PER_CANDIDATE * depth
+            enough = max(depth, int(share * selection.count))
             chosen = plan.lists_with_candidates(all_scores, selection.in_list, effort.probes, enough)
             scanned = int(selection.in_list[chosen].sum())
             near, scores = chosen[None], np.ascontiguousarray(all_scores[chosen][None])

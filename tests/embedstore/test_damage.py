@@ -73,6 +73,7 @@ def test_a_flipped_byte_is_found_and_search_stays_right(
     healthy: Path, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(query.plan, "EXACT_ROWS", 50)
+    monkeypatch.setattr(query.plan, "EXACT_ROWS_HIGH", 100)
     right = answers(healthy)
     rng = np.random.default_rng(seed)
     copy = tmp_path / "s"

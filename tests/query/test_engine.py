@@ -35,6 +35,7 @@ def _small_thresholds() -> Any:
     patch = pytest.MonkeyPatch()
     patch.setattr(build_module, "FLAT_ROWS", 1000)
     patch.setattr(query.plan, "EXACT_ROWS", 50)
+    patch.setattr(query.plan, "EXACT_ROWS_HIGH", 100)
     yield
     patch.undo()
 
