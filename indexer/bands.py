@@ -6,10 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from embedstore.errors import BandError, RasterError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 NUMBERED = re.compile(r"B0*(\d{1,2})(A?)(?=$|[\s,;:(])", re.IGNORECASE)
 COLOURS = {"red": "R", "green": "G", "blue": "B", "nir": "N"}
@@ -63,6 +67,28 @@ class Bands:
 
         return type(self)(pick(self.names), pick(self.indexes), pick(self.scale), pick(self.offset), pick(self.shift))
 
+    def physical(self, stored: NDArray[Any], out: NDArray[np.float32]) -> None:
+        """Write stored numbers as physical ones.
+
+        Parameters
+        ----------
+        stored
+            Shape (bands, h, w), as they stand in the file.
+        out
+            Of the same shape. Where there is no data it gets some finite number.
+        """
+        rows = zip(stored, out, self.scale, self.offset, self.shift, strict=True)
+        for numbers, values, scale, offset, shift in rows:
+            if shift:
+                np.maximum(np.subtract(numbers, np.float32(shift), out=values), 0, out=values)
+                values *= np.float32(scale)
+            else:
+                np.multiply(numbers, np.float32(scale), out=values, casting="unsafe", dtype=np.float32)
+            if offset:
+                values += np.float32(offset)
+        if stored.dtype.kind == "f":
+            np.copyto(out, 0, where=~np.isfinite(out))
+
     def _find(self, name: str, where: object) -> int:
         plain = normalise(name)
         if plain in self.names:
@@ -80,7 +106,7 @@ def normalise(name: str) -> str:
 
 
 def describe(source: Any, name: str) -> Bands:
-    """Return the bands of an open rasterio dataset; an alpha band is a mask, not a band.
+    """Return the bands of an open rasterio dataset; a nameless alpha band is a mask, not a band.
 
     Parameters
     ----------
@@ -95,7 +121,7 @@ def describe(source: Any, name: str) -> Bands:
         If it holds no bands of real numbers.
     """
     colours = [c.name for c in source.colorinterp]
-    indexes = tuple(i for i in source.indexes if colours[i - 1] != "alpha")
+    indexes = tuple(i for i in source.indexes if colours[i - 1] != "alpha" or alpha_is_a_band(source))
     complex_ = [t for t in source.dtypes if t.startswith("complex")]
     if complex_ or not indexes:
         what = f"complex numbers ({complex_[0]})" if complex_ else "no bands"
@@ -109,6 +135,12 @@ def describe(source: Any, name: str) -> Bands:
         tuple(float(source.offsets[i - 1]) for i in indexes),
         tuple(S2_SHIFT if shifted and (n.isdecimal() or NUMBERED.match(n)) else 0.0 for n in names),
     )
+
+
+def alpha_is_a_band(source: Any) -> bool:
+    """Tell whether what GDAL calls alpha has a name of its own: GDAL calls the fourth band of any uint8 file alpha."""
+    alphas = [d for d, c in zip(source.descriptions, source.colorinterp, strict=True) if c.name == "alpha"]
+    return bool(alphas) and all(alphas)
 
 
 def _names(source: Any, indexes: tuple[int, ...], colours: list[str]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Chips: square windows on a regular grid over a scene, their ids and their footprints.
 
-The grid begins at the scene's first pixel and holds full windows only. It is cut into blocks of at most 64 × 64 chips,
+The grid begins at the scene's first pixel and holds full windows only. It is cut into blocks of at most 64 x 64 chips,
 the unit of work; nothing is worked out before its block is asked for, so a plan costs nothing however large the scene.
 """
 
@@ -60,8 +60,8 @@ class ChipPlan:
         fits = min(self.raster.width, self.raster.height)
         if fits < self.size:
             raise RasterError(
-                f"{self.raster.path} is {self.raster.width} × {self.raster.height} pixels, smaller than a chip of "
-                f"{self.size} × {self.size}. Use --chip-size {fits} or less, in a store of its own."
+                f"{self.raster.path} is {self.raster.width} x {self.raster.height} pixels, smaller than a chip of "
+                f"{self.size} x {self.size}. Use --chip-size {fits} or less, in a store of its own."
             )
 
     @property

@@ -21,8 +21,8 @@ from indexer.rasters import Raster, open_raster
 from indexer.units import Scene
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Sequence
-    from datetime import datetime as Moment
 
     from embedstore.spec import EncoderSpec
 
@@ -82,7 +82,7 @@ def encode(
     chip_size: int | None = None,
     stride: int | None = None,
     bands: Sequence[str] | None = None,
-    datetime: str | Moment | None = None,
+    datetime: str | dt.datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
     device: str = "auto",
 ) -> EncodeReport:
@@ -164,7 +164,7 @@ def encode(
     )
 
 
-def _open_all(paths: list[Path], when: Moment | None, failed: dict[Path, EmbedstoreError]) -> list[Raster]:
+def _open_all(paths: list[Path], when: dt.datetime | None, failed: dict[Path, EmbedstoreError]) -> list[Raster]:
     """Open what can be opened, each content once; raise the first reason if nothing can."""
     rasters: dict[str, Raster] = {}
     for path in dict.fromkeys(paths):

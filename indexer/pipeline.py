@@ -6,10 +6,11 @@ thread stops them all and is raised; a scene that cannot be read is given up alo
 
 from __future__ import annotations
 
-import os
+import queue
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstore.store import Store
+    from indexer.bands import Bands
     from indexer.encoders.base import Encoder
     from indexer.rasters import Reader
 
 BATCH_BYTES = 64 << 20
 """Pixels of one batch take no more than this."""
+READERS = 2
 TICK = 0.1
 """Seconds between two reports of progress."""
 
@@ -54,8 +57,7 @@ class Batch:
     """Chips read and waiting for a lane."""
 
     def __init__(self, capacity: int, bands: int, size: int) -> None:
-        # Bands lie last in memory, as the networks like them.
-        self.pixels = np.empty((capacity, size, size, bands), np.float32).transpose(0, 3, 1, 2)
+        self.pixels = np.empty((capacity, bands, size, size), np.float32)
         self.valid = np.empty((capacity, size, size), bool)
         self.chips: list[tuple[Unit, int]] = []
 
@@ -64,10 +66,10 @@ class Batch:
         """Whether there is no room left."""
         return len(self.chips) == len(self.valid)
 
-    def add(self, unit: Unit, at: int, pixels: NDArray[np.float32], valid: NDArray[np.bool_]) -> None:
-        """Copy a chip in."""
+    def add(self, unit: Unit, at: int, stored: NDArray[Any], valid: NDArray[np.bool_], bands: Bands) -> None:
+        """Bring a chip in, in physical units."""
         n = len(self.chips)
-        self.pixels[n] = pixels
+        bands.physical(stored, self.pixels[n])
         self.valid[n] = valid
         self.chips.append((unit, at))
 
@@ -95,9 +97,10 @@ class Pipeline:
         self._painter = Painter(self._modality)
         chip = 4 * len(self._modality.bands) * encoder.spec.chip_size**2
         self._capacity = max(1, min(encoder.batch, BATCH_BYTES // chip))
-        readers = max(2, min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2))
+        readers = READERS
         self._batches: Channel[Batch] = Channel(encoder.lanes + 2, readers)
         self._finished: Channel[Unit] = Channel(2, readers + encoder.lanes)
+        self._spare: queue.SimpleQueue[Batch] = queue.SimpleQueue()
         self._tiles = self._plan(scenes, asked)
         self._turn = threading.Lock()
         self._error: BaseException | None = None
@@ -193,14 +196,17 @@ class Pipeline:
         self._finished.close()
 
     def _new_batch(self) -> Batch:
+        """Return an empty batch, in memory used before if there is some."""
+        with suppress(queue.Empty):
+            return self._spare.get_nowait()
         return Batch(self._capacity, len(self._modality.bands), self._encoder.spec.chip_size)
 
     def _cut(self, tile: Tile, reader: Reader, batch: Batch) -> Batch:
         """Read a tile and add its chips to a batch; return the batch that has room."""
         unit, size = tile.unit, self._encoder.spec.chip_size
         top, left, height, width = tile.window()
-        pixels, valid = reader.read(top, left, height, width)
-        light = self._painter.stretch(pixels, valid)
+        stored, valid = reader.stored(top, left, height, width)
+        light = self._painter.stretch(stored, valid, reader.bands)
         whole = bool(valid.all())
         for at in tile.at.tolist():
             row, col = int(unit.block.row[at]) - top, int(unit.block.col[at]) - left
@@ -215,7 +221,7 @@ class Pipeline:
                 continue
             unit.scene.with_data += 1
             unit.read(at, fraction, webp(light[window]))
-            batch.add(unit, at, pixels[:, *window], valid[window])
+            batch.add(unit, at, stored[:, *window], valid[window], reader.bands)
             if batch.full:
                 self._batches.put(batch)
                 batch = self._new_batch()
@@ -232,6 +238,8 @@ class Pipeline:
                 if last and not unit.scene.error:
                     self._finished.put(unit)
             self._passed += n
+            batch.chips.clear()
+            self._spare.put(batch)
         self._finished.close()
 
     def _write(self) -> None:

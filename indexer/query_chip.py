@@ -36,10 +36,10 @@ def encode_chip(path: str | Path, encoder: Encoder) -> NDArray[np.float32]:
         height, width = reader.shape
         if min(height, width) < size:
             raise RasterError(
-                f"{path} is {width} × {height} pixels; this store's encoder takes chips of {size} × {size}. Give a "
+                f"{path} is {width} x {height} pixels; this store's encoder takes chips of {size} x {size}. Give a "
                 f"larger cut-out, with pixels of {encoder.spec.gsd:g} m."
             )
         pixels, valid = reader.read((height - size) // 2, (width - size) // 2, size, size)
     if not valid.any():
-        raise RasterError(f"{path} holds no pixel of data in its central {size} × {size}; give another chip.")
+        raise RasterError(f"{path} holds no pixel of data in its central {size} x {size}; give another chip.")
     return encoder.encode({modality.name: pixels[None]}, valid[None])

@@ -19,7 +19,7 @@ from rasterio.windows import Window
 
 from embedstore.errors import RasterError
 from indexer import acquisition
-from indexer.bands import Bands, describe
+from indexer.bands import Bands, alpha_is_a_band, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -168,9 +168,11 @@ class Reader:
         self.path = path
         self.bands = bands
         self._source = _open(path)
-        flags = [self._source.mask_flag_enums[i - 1] for i in bands.indexes]
+        self._buffer = np.empty(0, self._source.dtypes[0])
+        ignored = {MaskFlags.alpha, MaskFlags.per_dataset} if alpha_is_a_band(self._source) else set()
+        flags = [set(self._source.mask_flag_enums[i - 1]) - ignored for i in bands.indexes]
         self._nodata = [self._source.nodatavals[i - 1] for i in bands.indexes]
-        self._by_nodata = all(set(f) <= {MaskFlags.all_valid, MaskFlags.nodata} for f in flags)
+        self._by_nodata = all(f <= {MaskFlags.all_valid, MaskFlags.nodata} for f in flags)
         self._one_mask = all(MaskFlags.per_dataset in f and MaskFlags.nodata not in f for f in flags)
 
     def __enter__(self) -> Self:
@@ -188,13 +190,14 @@ class Reader:
         """Height and width of the whole raster in pixels."""
         return self._source.shape  # type: ignore[no-any-return]
 
-    def read(self, row: int, col: int, height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return pixels in physical units, and where they hold data.
+    def stored(self, row: int, col: int, height: int, width: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return numbers as they stand in the file, and where they are data.
 
         Returns
         -------
-        float32 of shape (bands, height, width), 0 where there is no data; and bool of shape (height, width): the
-        dataset's masks (nodata, alpha, mask band) allow the pixel in every band, and every value is finite.
+        Shape (bands, height, width), in memory that the next call overwrites (see :meth:`Bands.physical`); and bool
+        of shape (height, width): the dataset's masks (nodata, alpha, mask band) allow the pixel in every band, and
+        every value is finite.
 
         Raises
         ------
@@ -202,25 +205,23 @@ class Reader:
             If a block cannot be read.
         """
         window = Window(col, row, width, height)
+        numbers = len(self.bands.indexes) * height * width
+        if self._buffer.size < numbers:
+            self._buffer = np.empty(numbers, np.result_type(*self._source.dtypes))
+        out = self._buffer[:numbers].reshape(-1, height, width)
         try:
-            stored = self._source.read(list(self.bands.indexes), window=window)
-            valid = self._valid(stored, window)
+            self._source.read(list(self.bands.indexes), window=window, out=out)
+            return out, self._valid(out, window)
         except (RasterioError, OSError) as error:
             raise RasterError(
                 f"{self.path} cannot be read at row {row}, column {col}: {error}. Is it whole? Fetch it again."
             ) from error
-        pixels = stored.astype(np.float32)
-        for band, scale, offset, shift in zip(
-            pixels, self.bands.scale, self.bands.offset, self.bands.shift, strict=True
-        ):
-            if shift:
-                np.maximum(np.subtract(band, shift, out=band), 0, out=band)
-            if scale != 1:
-                band *= np.float32(scale)
-            if offset:
-                band += np.float32(offset)
-        if not valid.all():
-            pixels[:, ~valid] = 0
+
+    def read(self, row: int, col: int, height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return pixels in physical units, float32, and where they are data; otherwise as :meth:`stored`."""
+        stored, valid = self.stored(row, col, height, width)
+        pixels = np.empty(stored.shape, np.float32)
+        self.bands.physical(stored, pixels)
         return pixels, valid
 
     def _valid(self, stored: NDArray[Any], window: Window) -> NDArray[np.bool_]:

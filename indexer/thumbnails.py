@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstore.spec import Modality
+    from indexer.bands import Bands
 
 SIDE = 64
 """Longest side in pixels."""
@@ -37,28 +38,35 @@ class Painter:
         self._gain = 255 / (2 * STRETCH * std)
         self._lift = 127.5 - mean * self._gain
 
-    def stretch(self, pixels: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    def stretch(self, stored: NDArray[Any], valid: NDArray[np.bool_], bands: Bands) -> NDArray[np.uint8]:
         """Return pixels as eyes see them: shape (h, w, colours), black where there is no data.
 
         Parameters
         ----------
-        pixels
-            Shape (bands, h, w), physical units.
+        stored
+            Shape (bands, h, w), as they stand in the file.
         valid
             Shape (h, w).
+        bands
+            What the numbers mean.
         """
         light = np.empty((*valid.shape, len(self.bands)), np.uint8)
-        for channel, band in enumerate(self.bands):
-            level = pixels[band] * self._gain[channel]
+        level = np.empty((1, *valid.shape), np.float32)
+        for channel, (band, one) in enumerate(self._each(bands)):
+            one.physical(stored[band : band + 1], level)
+            level *= self._gain[channel]
             level += self._lift[channel]
-            light[..., channel] = np.clip(level, 0, 255, out=level)
+            light[..., channel] = np.clip(level[0], 0, 255, out=level[0])
         if not valid.all():
             light[~valid] = 0
         return light
 
+    def _each(self, bands: Bands) -> list[tuple[int, Bands]]:
+        return [(band, bands.select([bands.names[band]], "the scene")) for band in self.bands]
+
 
 def webp(light: NDArray[np.uint8]) -> bytes:
-    """Return a picture of shape (h, w, colours) as a WebP of at most 64 × 64 pixels."""
+    """Return a picture of shape (h, w, colours) as a WebP of at most 64 x 64 pixels."""
     image = Image.fromarray(np.ascontiguousarray(light if light.shape[2] == 3 else light[..., 0]))
     if max(image.size) > SIDE:
         image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)

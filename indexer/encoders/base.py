@@ -28,7 +28,7 @@ class Encoder(Protocol):
     spec
         What it is, whole.
     device
-        Where it runs: ``cpu``, ``cuda``, ``2 × cuda``.
+        Where it runs: ``cpu``, ``cuda``, ``2 x cuda``.
     lanes
         How many threads may call :meth:`encode` at once and gain by it.
     batch

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from embedstore.spec import Modality
 
-BATCH = {"cpu": 64, "cuda": 256}
+BATCH = {"cpu": 32, "cuda": 256}
 LANES_PER_GPU = 2
 
 
@@ -76,7 +76,7 @@ class Runner:
         self.lanes = self._free.qsize()
         self.batch = BATCH[self.kind]
         gpus = torch.cuda.device_count() if self.kind == "cuda" else 1
-        self.device = f"{gpus} × {self.kind}" if gpus > 1 else self.kind
+        self.device = f"{gpus} x {self.kind}" if gpus > 1 else self.kind
 
     def _make_lanes(self, network: Any) -> Iterator[Lane]:
         torch = self._torch
