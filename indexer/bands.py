@@ -81,11 +81,11 @@ class Bands:
         for numbers, values, scale, offset, shift in rows:
             if shift:
                 np.maximum(np.subtract(numbers, np.float32(shift), out=values), 0, out=values)
-                values *= np.float32(scale)
+                np.multiply(values, np.float32(scale), out=values)
             else:
                 np.multiply(numbers, np.float32(scale), out=values, casting="unsafe", dtype=np.float32)
             if offset:
-                values += np.float32(offset)
+                np.add(values, np.float32(offset), out=values)
         if stored.dtype.kind == "f":
             np.copyto(out, 0, where=~np.isfinite(out))
 

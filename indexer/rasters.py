@@ -69,9 +69,7 @@ class Raster:
     datetime: datetime | None
     gsd: float
 
-    def lonlat(
-        self, col: NDArray[np.float64], row: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def lonlat(self, col: NDArray[Any], row: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return longitude and latitude (degrees, OGC:CRS84) of pixel positions; infinite where there is no Earth."""
         return _lonlat(self.crs, self.transform, col, row)
 

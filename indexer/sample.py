@@ -46,7 +46,7 @@ class Sample:
     @property
     def chip_size(self) -> int:
         """Side of a chip in pixels."""
-        return self.valid.shape[1]
+        return int(self.valid.shape[1])
 
     def modality(self, name: str) -> Modality:
         """Return these bands with the mean and standard deviation of their valid pixels, to six digits."""

@@ -11,7 +11,6 @@ import pyarrow as pa
 import shapely
 
 from embedstore import schema, spec
-from indexer.chips import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstore.store import Store
-    from indexer.chips import ChipPlan
+    from indexer.chips import Block, ChipPlan
 
 TILE = 1024
 """Pixels along a side of what is read at once: whole blocks of any tiled GeoTIFF, and small beside memory."""

@@ -113,4 +113,5 @@ def unit(vectors: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     length = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     if not (np.isfinite(length).all() and (length > 0).all()):
         raise EncoderError(f"encoder {name} gave a vector that is zero or not finite; its weights cannot be used.")
-    return (vectors / length).astype(np.float32)
+    scaled: NDArray[np.float32] = (vectors / length).astype(np.float32)
+    return scaled

@@ -185,4 +185,4 @@ def _features(
             network(torch.from_numpy(z[i : i + 1].astype(np.float64)), torch.from_numpy(valid[i : i + 1]))
             for i in range(min(len(z), FITTING_CHIPS))
         ]
-    return torch.cat(chips).numpy()  # type: ignore[no-any-return]
+    return torch.cat(chips).numpy()

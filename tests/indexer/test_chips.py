@@ -85,7 +85,7 @@ def test_an_area_takes_chips_by_their_centres() -> None:
 
 
 def test_an_area_elsewhere_is_an_error() -> None:
-    with pytest.raises(GeometryError, match="no chip of x.tif"):
+    with pytest.raises(GeometryError, match=r"no chip of x\.tif"):
         ChipPlan(scene(), "optical", 64, 64, area.box(-60, -30, -59, -29)).count()
 
 
