@@ -77,14 +77,16 @@ class Bands:
         out
             Of the same shape. Where there is no data it gets some finite number.
         """
-        rows = zip(stored, out, self.scale, self.offset, self.shift, strict=True)
-        for numbers, values, scale, offset, shift in rows:
-            if shift:
-                np.maximum(np.subtract(numbers, np.float32(shift), out=values), 0, out=values)
+        if len(set(self.scale)) == 1 and not any(self.offset) and not any(self.shift):
+            np.multiply(stored, np.float32(self.scale[0]), out=out, casting="unsafe", dtype=np.float32)
+        else:
+            for numbers, values, scale, offset, shift in zip(
+                stored, out, self.scale, self.offset, self.shift, strict=True
+            ):
+                np.subtract(numbers, np.float32(shift), out=values, casting="unsafe", dtype=np.float32)
+                if shift:
+                    np.maximum(values, 0, out=values)
                 np.multiply(values, np.float32(scale), out=values)
-            else:
-                np.multiply(numbers, np.float32(scale), out=values, casting="unsafe", dtype=np.float32)
-            if offset:
                 np.add(values, np.float32(offset), out=values)
         if stored.dtype.kind == "f":
             np.copyto(out, 0, where=~np.isfinite(out))

@@ -6,6 +6,7 @@ thread stops them all and is raised; a scene that cannot be read is given up alo
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from contextlib import suppress
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 64 << 20
 """Pixels of one batch take no more than this."""
-READERS = 2
+MOST_READERS = 8
 TICK = 0.1
 """Seconds between two reports of progress."""
 
@@ -97,7 +98,8 @@ class Pipeline:
         self._painter = Painter(self._modality)
         chip = 4 * len(self._modality.bands) * encoder.spec.chip_size**2
         self._capacity = max(1, min(encoder.batch, BATCH_BYTES // chip))
-        readers = READERS
+        # Reading takes a fraction of the time of a forward pass; more readers than that only fight over the caches.
+        readers = max(1, min(MOST_READERS, (os.cpu_count() or 1) // 2))
         self._batches: Channel[Batch] = Channel(encoder.lanes + 2, readers)
         self._finished: Channel[Unit] = Channel(2, readers + encoder.lanes)
         self._spare: queue.SimpleQueue[Batch] = queue.SimpleQueue()
