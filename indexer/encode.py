@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedstore import area
-from embedstore.errors import EmbedstoreError, EncoderMismatchError, InputError, RasterError, StoreExistsError
+from embedstore.errors import (
+    EmbedstoreError,
+    EncoderMismatchError,
+    InputError,
+    NotAStoreError,
+    RasterError,
+    StoreExistsError,
+)
 from embedstore.spec import GridSpec
 from embedstore.store import Store
 from indexer import acquisition, sample
@@ -27,7 +34,6 @@ if TYPE_CHECKING:
     from embedstore.spec import EncoderSpec
 
 DEFAULT_ENCODER = "rcf"
-DEFAULT_CHIP_SIZE = 64
 MODALITY = "optical"
 GSD_RATIO = 2.0
 """A scene may be this much finer or coarser than those that the encoder was made for."""
@@ -99,7 +105,7 @@ def encode(
     aoi
         Area of interest, anything that :func:`embedstore.area.parse` takes: only chips whose centre lies inside.
     chip_size
-        Side of a chip in pixels; the store's, or 64 for a new store, if None.
+        Side of a chip in pixels; the store's, or the encoder's own for a new store (64 for ``rcf``), if None.
     stride
         Pixels from one chip to the next; the side of a chip if None.
     bands
@@ -125,6 +131,8 @@ def encode(
     began = time.monotonic()
     if not scenes:
         raise InputError("no scenes were given; name at least one raster file.")
+    if Path(store).is_file():
+        raise NotAStoreError(f"{store} is a file; a store is a folder. Choose another path.")
     area_ = area.parse(aoi) if aoi is not None else None
     when = acquisition.parse(datetime) if datetime is not None else None
     failed: dict[Path, EmbedstoreError] = {}
@@ -133,10 +141,11 @@ def encode(
     opened = Store.open(store) if existing else None
     if opened:
         _check(opened.encoder, encoder, chip_size, bands, rasters[0])
-    size = opened.encoder.chip_size if opened else (DEFAULT_CHIP_SIZE if chip_size is None else chip_size)
+    name = encoder or DEFAULT_ENCODER
+    size = opened.encoder.chip_size if opened else chip_size if chip_size is not None else registry.chip_size(name)
     plans = _plan_all(rasters, size, size if stride is None else stride, area_, failed)
     if not opened:
-        opened = _create(Path(store), encoder or DEFAULT_ENCODER, plans, bands)
+        opened = _create(Path(store), name, plans, bands)
         _check(opened.encoder, encoder, chip_size, bands, rasters[0])
     ready, total = _fitting(plans, opened.encoder, failed)
     loaded = registry.load(opened.encoder_folder, opened.encoder, device)

@@ -71,6 +71,11 @@ class Architecture(Protocol):
         ...
 
     @classmethod
+    def chip_size(cls, name: str) -> int:
+        """Return the side of its chips in pixels, where nobody says another."""
+        ...
+
+    @classmethod
     def make(cls, name: str, sample: Sample, folder: Path) -> EncoderSpec:
         """Make an encoder for scenes like the sample, and write its weights into a folder."""
         ...

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     from embedstore.spec import Modality
 
-BATCH = {"cpu": 32, "cuda": 256}
+CUDA_BATCH = 256
+CPU_BATCH = (4, 32)
+CPU_PIXELS = 131_072
+"""On the CPU, pixels of a batch within those limits: more do not run faster, and lanes end far apart."""
 LANES_PER_GPU = 2
 
 
@@ -54,9 +57,13 @@ class Runner:
         Whether the network takes the valid pixels.
     half
         Whether CUDA may compute in bfloat16.
+    chip_size
+        Side of a chip in pixels.
     """
 
-    def __init__(self, network: Any, modality: Modality, device: str, *, masked: bool = False, half: bool) -> None:
+    def __init__(
+        self, network: Any, modality: Modality, device: str, *, chip_size: int, masked: bool = False, half: bool
+    ) -> None:
         import torch  # noqa: PLC0415
 
         if device not in {"auto", "cpu", "cuda"}:
@@ -74,7 +81,7 @@ class Runner:
         for lane in self._make_lanes(network):
             self._free.put(lane)
         self.lanes = self._free.qsize()
-        self.batch = BATCH[self.kind]
+        self.batch = CUDA_BATCH if self.kind == "cuda" else _cpu_batch(chip_size)
         gpus = torch.cuda.device_count() if self.kind == "cuda" else 1
         self.device = f"{gpus} x {self.kind}" if gpus > 1 else self.kind
 
@@ -128,6 +135,11 @@ class Runner:
             z *= valid.unsqueeze(1)
         out = lane.network(z, valid) if self._masked else lane.network(z)
         return out.float().cpu().numpy()  # type: ignore[no-any-return]
+
+
+def _cpu_batch(chip_size: int) -> int:
+    least, most = CPU_BATCH
+    return max(least, min(most, CPU_PIXELS // chip_size**2))
 
 
 @contextmanager

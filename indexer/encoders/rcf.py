@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SEED = 20120618
 DIMENSION = 256
+CHIP_SIZE = 64
 PATCH = 3
 BIAS = 0.5
 """In standard deviations of a filter's response."""
@@ -52,7 +53,12 @@ class RandomConvolutionalFeatures:
         self.spec = spec
         self._mean, self._std = weights["mean"], weights["std"]
         self._run = Runner(
-            _network(weights["filters"], weights["bias"]), spec.modalities[0], device, masked=True, half=False
+            _network(weights["filters"], weights["bias"]),
+            spec.modalities[0],
+            device,
+            chip_size=spec.chip_size,
+            masked=True,
+            half=False,
         )
         self.device, self.lanes, self.batch = self._run.device, self._run.lanes, self._run.batch
 
@@ -60,6 +66,11 @@ class RandomConvolutionalFeatures:
     def canonical(cls, name: str) -> str:
         """Return the name by which a store knows it."""
         return name
+
+    @classmethod
+    def chip_size(cls, name: str) -> int:  # noqa: ARG003 - the same for all
+        """Return the side of its chips: 640 m of Sentinel-2."""
+        return CHIP_SIZE
 
     @classmethod
     def make(cls, name: str, sample: Sample, folder: Path) -> EncoderSpec:

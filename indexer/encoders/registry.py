@@ -66,6 +66,17 @@ def canonical(name: str) -> str:
     return find(name).canonical(name)
 
 
+def chip_size(name: str) -> int:
+    """Return the side of an encoder's chips in pixels, where nobody says another.
+
+    Raises
+    ------
+    EncoderError
+        If there is no such encoder.
+    """
+    return find(name).chip_size(name)
+
+
 def make(name: str, sample: Sample, folder: Path) -> EncoderSpec:
     """Make an encoder for scenes like the sample; its weights go into `folder`.
 

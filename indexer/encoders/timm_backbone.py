@@ -39,7 +39,7 @@ class TimmBackbone:
         network = _create(model, len(spec.modalities[0].bands), spec.chip_size)
         network.load_state_dict(load_file(folder / WEIGHTS))
         self.spec = spec
-        self._run = Runner(network, spec.modalities[0], device, half=True)
+        self._run = Runner(network, spec.modalities[0], device, chip_size=spec.chip_size, half=True)
         self.device, self.lanes, self.batch = self._run.device, self._run.lanes, self._run.batch
 
     @classmethod
@@ -52,6 +52,12 @@ class TimmBackbone:
         if not path.is_file():
             raise EncoderError(f"there is no weights file {path}; give timm:{model}@FILE or timm:{model}@random.")
         return f"timm:{model}@{sha256(path)[:12]}"
+
+    @classmethod
+    def chip_size(cls, name: str) -> int:
+        """Return the side of the images that the model was made for."""
+        model = _parse(name)[0]
+        return int(_known(model).input_size[-1])
 
     @classmethod
     def make(cls, name: str, sample: Sample, folder: Path) -> EncoderSpec:
@@ -95,6 +101,24 @@ def _parse(name: str) -> tuple[str, str]:
     return model, source
 
 
+def _known(model: str) -> Any:
+    """Return what timm knows of a model.
+
+    Raises
+    ------
+    EncoderError
+        If it knows none of this name.
+    """
+    import timm  # noqa: PLC0415
+
+    if not timm.is_model(model.partition(".")[0]):
+        near = ", ".join(timm.list_models(f"*{model.partition('_')[0]}*")[:5])
+        raise EncoderError(
+            f"timm has no model {model!r}{f'; near are {near}' if near else ''}. See timm.list_models()."
+        )
+    return timm.models.get_pretrained_cfg(model)
+
+
 def _weights(source: str) -> dict[str, Any]:
     """Return how timm is told where the weights are."""
     if source == "random":
@@ -117,11 +141,7 @@ def _create(model: str, bands: int, size: int, **pretrained: Any) -> Any:
     """
     import timm  # noqa: PLC0415
 
-    if not timm.is_model(model.partition(".")[0]):
-        near = ", ".join(timm.list_models(f"*{model.partition('_')[0]}*")[:5])
-        raise EncoderError(
-            f"timm has no model {model!r}{f'; near are {near}' if near else ''}. See timm.list_models()."
-        )
+    _known(model)
     try:
         try:
             return timm.create_model(model, num_classes=0, in_chans=bands, img_size=size, **pretrained)

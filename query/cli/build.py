@@ -28,7 +28,7 @@ def encode(
     ] = None,
     aoi: Annotated[str | None, typer.Option(help="Only chips in this area: GeoJSON or WKT file.", metavar="F")] = None,
     chip_size: Annotated[
-        int | None, typer.Option(help="Side of a chip in pixels; 64 for a new store.", metavar="PX")
+        int | None, typer.Option(help="Side of a chip in pixels; the encoder's own for a new store.", metavar="PX")
     ] = None,
     stride: Annotated[
         int | None, typer.Option(help="Pixels from one chip to the next; the chip's side if not given.", metavar="PX")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SCRIPT = """
 import sys
 from indexer import chips
-chips.BLOCK = 2  # small units, so that there are many commits to die between
+chips.BLOCK = 8  # small units, so that there are commits to die between
 from indexer.encode import encode
 report = encode([sys.argv[1]], sys.argv[2], chip_size=16, stride=8, bands=["B02", "B03", "B04", "B08"])
 print(report.chips, report.already_there)

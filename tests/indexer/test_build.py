@@ -1,0 +1,114 @@
+"""The index build: codebooks, growth, and FAISS on a GPU where there is one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from embedstore.errors import EncoderError, InputError, NotAStoreError, QueryError
+from embedstore.extras import faiss
+from embedstore.spec import IndexSpec
+from embedstore.store import Store
+from indexer import build as build_module
+from indexer.build import build
+from query import Engine
+from tests.embedstore import make
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def filled(path: Path, rows: int) -> Store:
+    store = make.store(path)
+    store.append(make.chips(list(range(rows))))
+    return store
+
+
+def mean_recall(path: Path, rows: int) -> float:
+    engine = Engine(path)
+    found = []
+    for i in range(0, rows, max(1, rows // 60)):
+        exact = engine.search(id=make.chip_id(i), recall="exact")
+        found.append((engine.search(id=make.chip_id(i), recall=0.9).scores >= exact.scores[-1] - 1e-5).mean())
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize(
+    ("rows", "dimension", "factory"),
+    [
+        (200_000, 256, "OPQ32,IVF1024,PQ32"),
+        (1_000_000, 256, "OPQ32,IVF2048,PQ32"),
+        (50_000_000, 64, "OPQ8,IVF16384,PQ8"),
+        (20_000, 1024, "OPQ64,IVF512,PQ64"),
+        (20_000, 7, "OPQ7,IVF512,PQ7"),
+    ],
+)
+def test_codebooks_grow_with_rows_and_dimension(rows: int, dimension: int, factory: str) -> None:
+    assert IndexSpec.for_rows(rows, dimension).factory == factory
+
+
+def test_a_codebook_that_misses_the_recall_is_made_finer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_module, "FLAT_ROWS", 1000)
+    monkeypatch.setattr("indexer.calibrate.DEPTHS", (20,))  # so shallow that two code bytes cannot do
+    filled(tmp_path / "s", 3000)
+    coarse = build(tmp_path / "s", recall=0.1)
+    assert coarse.factory is not None
+    assert coarse.factory.endswith("PQ2")
+    filled(tmp_path / "t", 3000)
+    fine = build(tmp_path / "t", recall=0.99)
+    assert fine.factory is not None
+    assert fine.factory.endswith("PQ8")
+    assert fine.recall > coarse.recall
+
+
+def test_small_and_empty_stores_get_a_flat_index(tmp_path: Path) -> None:
+    make.store(tmp_path / "empty")
+    assert build(tmp_path / "empty").rows == 0
+    filled(tmp_path / "s", 50).append(make.chips(list(range(50, 80))))
+    report = build(tmp_path / "s")
+    assert (report.factory, report.segments, report.rows, report.recall) == (None, 1, 80, 1.0)
+    assert build(tmp_path / "s").segments == 1
+    assert Store.open(tmp_path / "s").verify() == []
+
+
+def test_stages_are_told_and_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_module, "FLAT_ROWS", 1000)
+    filled(tmp_path / "s", 1200)
+    told: list[str] = []
+    report = build(tmp_path / "s", progress=told.append)
+    assert told == ["check", "train", "merge", "fill lists", "calibrate", "publish"]
+    assert list(report.seconds) == told
+    assert mean_recall(tmp_path / "s", 1200) >= 0.9
+
+
+def test_bad_requests(tmp_path: Path) -> None:
+    with pytest.raises(NotAStoreError):
+        build(tmp_path / "none")
+    filled(tmp_path / "s", 10)
+    for recall in (0.0, 1.5, float("nan")):
+        with pytest.raises(QueryError, match="recall"):
+            build(tmp_path / "s", recall=recall)
+    with pytest.raises(InputError, match="device"):
+        build(tmp_path / "s", device="tpu")
+
+
+def test_cuda_without_a_gpu_is_refused(tmp_path: Path) -> None:
+    if getattr(faiss(), "get_num_gpus", lambda: 0)():
+        pytest.skip("there is a GPU")
+    filled(tmp_path / "s", 10)
+    with pytest.raises(EncoderError, match="no GPU"):
+        build(tmp_path / "s", device="cuda")
+
+
+@pytest.mark.gpu
+def test_an_index_built_on_a_gpu_is_searched_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not getattr(faiss(), "get_num_gpus", lambda: 0)():
+        pytest.skip("FAISS sees no GPU")
+    monkeypatch.setattr(build_module, "FLAT_ROWS", 1000)
+    filled(tmp_path / "gpu", 6000)
+    filled(tmp_path / "cpu", 6000)
+    build(tmp_path / "gpu", device="cuda")
+    build(tmp_path / "cpu", device="cpu")
+    assert abs(mean_recall(tmp_path / "gpu", 6000) - mean_recall(tmp_path / "cpu", 6000)) <= 0.02
