@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 BATCH_BYTES = 64 << 20
 """Pixels of one batch take no more than this."""
 MOST_READERS = 8
+AHEAD = 96
+"""Chips read ahead."""
 TICK = 0.1
 """Seconds between two reports of progress."""
 
@@ -100,7 +102,8 @@ class Pipeline:
         self._capacity = max(1, min(encoder.batch, BATCH_BYTES // chip))
         # Reading takes a fraction of the time of a forward pass; more readers than that only fight over the caches.
         readers = max(1, min(MOST_READERS, (os.cpu_count() or 1) // 2))
-        self._batches: Channel[Batch] = Channel(encoder.lanes + 2, readers)
+        # As many chips wait as keep the lanes busy while the next tile is read.
+        self._batches: Channel[Batch] = Channel(encoder.lanes + max(2, AHEAD // self._capacity), readers)
         self._finished: Channel[Unit] = Channel(2, readers + encoder.lanes)
         self._spare: queue.SimpleQueue[Batch] = queue.SimpleQueue()
         self._tiles = self._plan(scenes, asked)

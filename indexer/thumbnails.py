@@ -69,7 +69,7 @@ def webp(light: NDArray[np.uint8]) -> bytes:
     """Return a picture of shape (h, w, colours) as a WebP of at most 64 x 64 pixels."""
     image = Image.fromarray(np.ascontiguousarray(light if light.shape[2] == 3 else light[..., 0]))
     if max(image.size) > SIDE:
-        image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+        image = image.reduce(-(-max(image.size) // SIDE))
     out = io.BytesIO()
     image.save(out, "WEBP", quality=70, method=0)
     return out.getvalue()
