@@ -100,7 +100,7 @@ def _read(area: Any) -> Any:
     if isinstance(area, dict):
         return _from_geojson(area)
     text = str(area).strip()
-    if not text.startswith(("{", "P", "M", "G", "p", "m", "g", "S")) or Path(text).suffix:
+    if not text.startswith("{") and "(" not in text:
         path = Path(text)
         try:
             text = path.read_text(encoding="utf-8").strip()

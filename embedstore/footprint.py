@@ -98,9 +98,15 @@ def centres(shapes: Geometries) -> tuple[NDArray[np.float64], NDArray[np.float64
 
 
 def _mean_direction(corners: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the mean of positions on the sphere; corners at a pole itself only close a cap and do not count."""
-    kept = corners[np.abs(corners[:, 1]) < 90]
-    x, y = np.radians(np.unique(kept, axis=0)).T
+    """Return the mean of positions on the sphere.
+
+    Corners at a pole itself only close a cap and do not count. Those on the antimeridian are mostly of the cut: they
+    count, once, only where a rectangle has no four others.
+    """
+    kept = np.unique(corners[np.abs(corners[:, 1]) < 90], axis=0)
+    inner = kept[np.abs(kept[:, 0]) < 180]
+    kept = inner if len(inner) >= 4 else kept[kept[:, 0] > -180]
+    x, y = np.radians(kept).T
     mean = np.array([np.cos(y) * np.cos(x), np.cos(y) * np.sin(x), np.sin(y)]).mean(axis=1)
     lon, lat = np.degrees(np.arctan2(mean[1], mean[0])), np.degrees(np.arctan2(mean[2], np.hypot(mean[0], mean[1])))
     return float(lon), float(lat)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from embedstore.errors import QueryError, SpecError
+from embedstore.spec import EncoderSpec, Modality
+from embedstore.vectors import round_mantissa, to_unit
+
+floats = arrays.arrays(
+    np.float32, st.tuples(st.integers(1, 5), st.integers(1, 40)), elements=st.floats(-1, 1, width=32)
+)
+
+
+@given(floats)
+def test_rounding_is_that_of_float16_and_happens_once(x: np.ndarray) -> None:
+    rounded = round_mantissa(x)
+    normal = np.abs(x) > 1e-4
+    assert (rounded[normal] == x[normal].astype(np.float16).astype(np.float32)).all()
+    assert (round_mantissa(rounded) == rounded).all()
+    assert (np.abs(rounded - x) <= np.abs(x) * 2.0**-11 + 1e-40).all()
+
+
+@given(floats)
+def test_unit_vectors_have_length_one(x: np.ndarray) -> None:
+    if (x == 0).all(axis=1).any():
+        with pytest.raises(QueryError, match="direction"):
+            to_unit(x)
+    else:
+        assert np.abs(np.linalg.norm(to_unit(x).astype(np.float64), axis=1) - 1).max() < 1e-5
+
+
+ENCODER = EncoderSpec(
+    "a", (Modality("optical", ("B02", "B03"), (1.0, 2.0), (3.0, 4.0)),), 32, 10.0, 8, "mean", "ab", {"k": 3}
+)
+
+
+def test_specs_survive_json() -> None:
+    again = EncoderSpec.from_dict(json.loads(json.dumps(ENCODER.to_dict())))
+    assert again == ENCODER
+    assert again.fingerprint == ENCODER.fingerprint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "b"},
+        {"chip_size": 33},
+        {"gsd": 20.0},
+        {"dimension": 9},
+        {"pooling": "max"},
+        {"weights_sha256": "cd"},
+        {"options": {"k": 5}},
+        {"preprocessing": 99},
+        {"modalities": (Modality("optical", ("B03", "B02"), (1.0, 2.0), (3.0, 4.0)),)},
+        {"modalities": (Modality("optical", ("B02", "B03"), (1.0, 2.1), (3.0, 4.0)),)},
+    ],
+)
+def test_whatever_changes_the_vectors_changes_the_fingerprint(change: dict[str, object]) -> None:
+    assert dataclasses.replace(ENCODER, **change).fingerprint != ENCODER.fingerprint  # type: ignore[arg-type]
+
+
+def test_specs_refuse_what_contradicts_itself() -> None:
+    with pytest.raises(SpecError, match="twice"):
+        Modality("optical", ("B02", "B02"), (0.0, 0.0), (1.0, 1.0))
+    with pytest.raises(SpecError, match="one of each"):
+        Modality("optical", ("B02",), (0.0, 1.0), (1.0,))
+    with pytest.raises(SpecError, match="deviation"):
+        Modality("optical", ("B02",), (0.0,), (0.0,))
+    with pytest.raises(SpecError, match="above 0"):
+        dataclasses.replace(ENCODER, dimension=0)
