@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from embedstore.errors import DamageError, storage_errors
-from embedstore.sealed import sync_folder
+from embedstore.sealed import write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,16 +58,7 @@ def write(folder: Path, batch: str, origins: dict[str, Origin]) -> Path:
     with storage_errors("write a row map", folder):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{batch}-{hashlib.sha256(data).hexdigest()[:32]}.arrow"
-        draft = folder / f".draft-{uuid.uuid4().hex}"
-        try:
-            with draft.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.rename(path)
-        finally:
-            draft.unlink(missing_ok=True)
-        sync_folder(folder)
+        write_bytes(path, data)
     return path
 
 

@@ -28,19 +28,23 @@ WHOLE = 64 << 20
 """A file up to this size is checked whole when it is first touched: ten milliseconds, and then no more checks."""
 
 
-def write_json(path: Path, body: dict[str, Any]) -> None:
-    """Write JSON under its own SHA-256, durably; the file appears whole or not at all."""
-    text = canonical_json({"body": body, "sha256": digest(body)})
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file durably; it appears whole or not at all."""
     draft = path.with_name(f".draft-{uuid.uuid4().hex}")
     try:
         with draft.open("wb") as file:
-            file.write(text)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def write_json(path: Path, body: dict[str, Any]) -> None:
+    """Write JSON under its own SHA-256, durably; the file appears whole or not at all."""
+    write_bytes(path, canonical_json({"body": body, "sha256": digest(body)}))
 
 
 def read_json(path: Path) -> dict[str, Any]:
