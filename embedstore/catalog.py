@@ -169,7 +169,11 @@ class Catalog:
 
     def row_map(self, batch: str) -> Path | None:
         """Return the row map of a commit, if it wrote one."""
-        return next(self.moves.glob(f"{batch}-*.arrow"), None) if batch else None
+        return self.row_maps().get(batch)
+
+    def row_maps(self) -> dict[str, Path]:
+        """Return the row map of every commit that wrote one."""
+        return {path.name.partition("-")[0]: path for path in self.moves.glob("[!.]*.arrow")}
 
 
 def _from_dict(data: dict[str, Any]) -> Index:

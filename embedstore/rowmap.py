@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,6 +78,9 @@ def read(path: Path) -> dict[str, Origin]:
     if hashlib.sha256(data).hexdigest()[:32] != path.stem.partition("-")[2]:
         raise DamageError(f"the row map {path} is damaged. Run `embedstore index` to do without it.")
     table = pa.ipc.open_stream(data).read_all()
-    new, old = table["file"].to_numpy(zero_copy_only=False), table["old_file"].to_numpy(zero_copy_only=False)
-    row = table["old_row"].to_numpy()
-    return {str(f): Origin(old[new == f], row[new == f]) for f in dict.fromkeys(new.tolist())}
+    new = table["file"].combine_chunks()
+    code = new.indices.to_numpy()
+    old, row = table["old_file"].to_numpy(zero_copy_only=False), table["old_row"].to_numpy()
+    # the rows of one new file stand together
+    edges = [0, *(np.flatnonzero(np.diff(code)) + 1).tolist(), len(code)]
+    return {str(new[a]): Origin(old[a:b], row[a:b]) for a, b in pairwise(edges) if b > a}

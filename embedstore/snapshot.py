@@ -13,6 +13,7 @@ import uuid
 import warnings
 import weakref
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
     from embedstore.catalog import Catalog, Index
     from embedstore.table import DataFile, Table
+
+
+MAPS = 8
+"""Row maps kept in memory while a snapshot is resolved: files of one commit share one."""
 
 
 class DegradedIndexWarning(UserWarning):
@@ -116,7 +121,10 @@ class Snapshot:
         self._owner: dict[str, str] = {}
         self._number = {f.path: i for i, f in enumerate(self.files)}
         self._located: dict[str, list[tuple[str, NDArray[np.int64], NDArray[np.int64]]] | None] = {}
+        self._maps = catalog.row_maps()
+        self._read_map = lru_cache(MAPS)(rowmap.read)
         self._resolve()
+        self._read_map.cache_clear()
 
     def _resolve(self) -> None:
         try:
@@ -159,7 +167,7 @@ class Snapshot:
         if path in self._owner:
             return True
         batch = name_batch(path)
-        if not batch or self._catalog.row_map(batch):
+        if not batch or batch in self._maps:
             return False
         return self._open(batch) and path in self._owner
 
@@ -179,22 +187,40 @@ class Snapshot:
         return True
 
     def _locate(self, path: str) -> list[tuple[str, NDArray[np.int64], NDArray[np.int64]]] | None:
-        """Follow row maps: (segment, its rows, the rows of the file that they are) for all rows, or None."""
-        if path not in self._located:
-            self._located[path] = self._follow(path)
+        """Follow row maps: (segment, its rows, the rows of the file that they are) for all rows, or None.
+
+        The oldest files are located first, so that a file may have been rewritten any number of times.
+        """
+        waiting = [path]
+        while waiting:
+            file = waiting[-1]
+            origin = None if file in self._located else self._origin(file)
+            older = dict.fromkeys(origin.file.tolist()) if origin else ()
+            unknown = [old for old in older if old not in self._located and not self._owned(old)]
+            if unknown:
+                waiting += unknown
+                continue
+            if file not in self._located:
+                self._located[file] = self._follow(origin) if origin else None
+            waiting.pop()
         return self._located[path]
 
-    def _follow(self, path: str) -> list[tuple[str, NDArray[np.int64], NDArray[np.int64]]] | None:
+    def _origin(self, path: str) -> rowmap.Origin | None:
+        """Return where a file's rows came from, None if it was never rewritten or its map is damaged."""
         batch = name_batch(path)
+        if batch not in self._maps:
+            return None
         try:
-            map_path = self._catalog.row_map(batch)
-            origin = rowmap.read(map_path)[path] if map_path else None
+            origin = self._read_map(self._maps[batch]).get(path)
         except DamageError as error:
             self.degraded.append(str(error))
             return None
-        if origin is None:
-            return None
-        self.used_batches.add(batch)
+        if origin:
+            self.used_batches.add(batch)
+        return origin
+
+    def _follow(self, origin: rowmap.Origin) -> list[tuple[str, NDArray[np.int64], NDArray[np.int64]]] | None:
+        """Find a file's rows where the rows that they came from are: in segments, or in files located before."""
         found: list[tuple[str, NDArray[np.int64], NDArray[np.int64]]] = []
         for old in dict.fromkeys(origin.file.tolist()):
             here = np.flatnonzero(origin.file == old)
@@ -204,7 +230,7 @@ class Snapshot:
                 self.used_batches.add(piece.segment.name)
                 found.append((piece.segment.name, piece.rows_of(old)[wanted], here))
                 continue
-            earlier = self._locate(old)
+            earlier = self._located[old]
             if earlier is None:
                 return None
             for name, rows, places in earlier:
@@ -299,19 +325,20 @@ class Snapshot:
 
 
 def _read_rows(path: Path, rows: NDArray[np.int64], columns: list[str]) -> pa.Table:
-    """Read rows of one file, opening only the row groups that hold them."""
+    """Read rows of one file, opening only the row groups that hold them; other writers' groups have other sizes."""
     import pyarrow.parquet as pq  # noqa: PLC0415 - pyarrow.parquet is slow to import and only needed here
 
-    from embedstore.geoparquet import ROW_GROUP  # noqa: PLC0415
-
     try:
-        groups = sorted(set((rows // ROW_GROUP).tolist()))
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read_row_groups(groups, columns=columns)
+            sizes = np.array([file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)], np.int64)
+            ends = np.cumsum(sizes)
+            group = np.searchsorted(ends, rows, "right")
+            wanted, at = np.unique(group, return_inverse=True)
+            table = file.read_row_groups(wanted.tolist(), columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise DamageError(f"the data file {path} cannot be read ({error}). Run `embedstore verify`.") from error
-    first = {g: i * ROW_GROUP for i, g in enumerate(groups)}
-    return table.take(pa.array([first[r // ROW_GROUP] + r % ROW_GROUP for r in rows.tolist()]))
+    starts = np.cumsum(sizes[wanted]) - sizes[wanted]
+    return table.take(pa.array(starts[at] + rows - (ends - sizes)[group]))
 
 
 def id_bytes(ids: Iterable[str]) -> NDArray[Any]:
