@@ -7,6 +7,7 @@ leaves files that nothing names; `vacuum` removes them.
 from __future__ import annotations
 
 import random
+import shutil
 import time
 import uuid
 from itertools import pairwise
@@ -18,15 +19,14 @@ import pyarrow.compute as pc
 import shapely
 
 from embedstore import footprint, grid, schema, segment_rows
-from embedstore.errors import EncoderMismatchError, SpecError, storage_errors
-from embedstore.geoparquet import Part, write_part
+from embedstore.errors import EncoderMismatchError, SpecError, StorageError, storage_errors
+from embedstore.geoparquet import Part, name_batch, write_part
 from embedstore.segment import SegmentDraft
 from embedstore.table import APPENDS, gave_up
 from embedstore.vectors import round_mantissa, to_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from embedstore.spec import EncoderSpec, GridSpec
     from embedstore.store import Store
@@ -52,7 +52,7 @@ def append(store: Store, chips: pa.Table, unit: str | None) -> int:
         if store.table.commit(parts, [], applications):
             store.refresh()
             return len(fresh)
-        _discard(store, parts)
+        discard(store, parts)
         time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 20)))  # noqa: S311 - spreads writers, guards nothing
         store.refresh()
     raise gave_up(store.path, "append")
@@ -113,7 +113,7 @@ def _with_places(chips: pa.Table, grid_: GridSpec) -> pa.Table:
     if not polygonal.all():
         raise SpecError(f"the footprint of chip {chips['id'][int(np.argmin(polygonal))]} is no polygon.")
     bounds = shapely.bounds(shapes)
-    if (np.abs(bounds) > [180, 90, 180, 90]).any():
+    if not (np.abs(bounds) <= [180, 90, 180, 90]).all():
         raise SpecError("footprints must be in degrees (OGC:CRS84), cut at the antimeridian.")
     lon, lat = footprint.centres(shapes)
     fine = grid.cells(lon, lat, grid_.h3_resolution)
@@ -142,9 +142,19 @@ def by_partition(rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 def _write(store: Store, rows: pa.Table) -> list[Part]:
     """Write data files and their flat segment; both carry the uuid of this append."""
-    batch = uuid.uuid4().hex
-    with storage_errors("write data files", store.path):
-        parts = [write_part(store.path, cell, batch, piece, store.encoder) for cell, piece in by_partition(rows)]
+    batch, parts = uuid.uuid4().hex, list[Part]()
+    try:
+        with storage_errors("write data files", store.path):
+            for cell, piece in by_partition(rows):
+                parts.append(write_part(store.path, cell, batch, piece, store.encoder))
+        _write_segment(store, batch, parts, rows)
+    except StorageError:
+        discard(store, parts)  # a full disk needs the room
+        raise
+    return parts
+
+
+def _write_segment(store: Store, batch: str, parts: list[Part], rows: pa.Table) -> None:
     columns: dict[str, Any] = segment_rows.columns_of(rows)
     counts = [p.rows for p in parts]
     columns["file"] = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
@@ -154,11 +164,14 @@ def _write(store: Store, rows: pa.Table) -> list[Part]:
         draft.write_rows(columns)
         draft.write_vectors([vectors])
         draft.seal(len(rows), store.encoder.dimension, store.encoder.fingerprint, [p.path for p in parts])
-    return parts
 
 
-def _discard(store: Store, parts: list[Part]) -> None:
-    """Remove what a lost race wrote; nothing names it."""
+def discard(store: Store, parts: Sequence[Part]) -> None:
+    """Remove what a lost race wrote, or a writer that the disk refused: data files, segment, row map."""
     for part in parts:
-        path: Path = store.path / part.path
-        path.unlink(missing_ok=True)
+        (store.path / part.path).unlink(missing_ok=True)
+    for batch in {name_batch(part.path) for part in parts}:
+        shutil.rmtree(store.catalog.segments / batch, ignore_errors=True)
+        row_map = store.catalog.row_map(batch)
+        if row_map:
+            row_map.unlink(missing_ok=True)

@@ -72,7 +72,9 @@ def write_part(root: Path, cell: str, batch: str, rows: pa.Table, encoder: Encod
         Whose vectors these are; stands in the ``emb`` footer.
     """
     folder = root / f"{schema.PARTITION}={cell}"
-    folder.mkdir(exist_ok=True)
+    if not folder.is_dir():
+        folder.mkdir(exist_ok=True)
+        sync_folder(root)
     shapes = shapely.from_wkb(rows["geometry"].to_numpy(zero_copy_only=False))
     types = sorted({s.geom_type for s in shapes})
     geo = schema.geo_key(tuple(float(v) for v in shapely.total_bounds(shapes)), types)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ children of a cell at one resolution are contiguous as integers, and a parent is
 
 from __future__ import annotations
 
+from operator import index
 from typing import TYPE_CHECKING
 
 import h3.api.basic_int as h3
@@ -45,6 +46,11 @@ def parents(cell: NDArray[np.int64], resolution: int) -> NDArray[np.int64]:
     return (cell & ~np.int64(0xF << 52)) | np.int64(resolution << 52) | unused
 
 
+def resolution(cell: int) -> int:
+    """Return the resolution of a cell."""
+    return (cell >> 52) & 15
+
+
 def child_range(cell: int, resolution: int) -> tuple[int, int]:
     """Return the first and last integer that a descendant of `cell` at `resolution` can have, both included.
 
@@ -78,10 +84,10 @@ def parse_cells(cells_: Iterable[str | int]) -> list[int]:
     out = []
     for cell in cells_:
         try:
-            value = cell if isinstance(cell, int) else int(cell, 16)
-        except ValueError:
+            value = int(cell, 16) if isinstance(cell, str) else index(cell)
+        except (TypeError, ValueError):
             value = 0
-        if not h3.is_valid_cell(value):
+        if not (0 < value < 1 << 63 and h3.is_valid_cell(value)):
             raise FilterError(f"{cell!r} is no H3 cell; give cells as hexadecimal text or integers.")
         out.append(value)
     return out

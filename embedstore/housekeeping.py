@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from embedstore import segment_rows
 from embedstore.catalog import Index
+from embedstore.errors import DamageError, InputError, StorageError, storage_errors
 from embedstore.segment import SegmentDraft
 
 if TYPE_CHECKING:
@@ -25,8 +28,14 @@ def merge_flat_segments(store: Store) -> None:
     """Merge the smallest flat segments into one once a store has too many, and publish the result.
 
     Each merge takes sixteen of like size, so a row is copied about log16(rows / rows per append) times. Should another
-    process publish first, the merged segment is dropped: the next append tries again.
+    process publish first, or the disk refuse, or a segment turn out to be damaged, the merged segment is dropped: the
+    rows are committed and found without it, and the next append tries again.
     """
+    with suppress(StorageError, DamageError):
+        _merge_flat_segments(store)
+
+
+def _merge_flat_segments(store: Store) -> None:
     snapshot = store.snapshot()
     flat = [p for p in snapshot.pieces if not p.segment.manifest.codebook and p.moved is None]
     if len(flat) <= MOST_SEGMENTS or snapshot.degraded:
@@ -58,8 +67,11 @@ class Vacuumed:
 
 def vacuum(store: Store, grace_hours: float) -> Vacuumed:
     """Delete what nothing needs; see :meth:`embedstore.store.Store.vacuum`."""
+    if not 0 <= grace_hours < math.inf:
+        raise InputError(f"a grace period of {grace_hours} hours makes no sense; give 0 or more.")
     store.refresh()
     data = store.table.vacuum(grace_hours)
+    store.refresh()
     horizon = time.time() - grace_hours * 3600
     snapshot = store.snapshot()
     index = snapshot.index
@@ -69,13 +81,17 @@ def vacuum(store: Store, grace_hours: float) -> Vacuumed:
     folder, removed = store.catalog.folder, 0
     for path in (*folder.glob("*"), *store.catalog.segments.glob("*"), *store.catalog.moves.glob("*")):
         special = path.parent == folder and path.name in ("segments", "moves", "CURRENT", "lock")
-        if not special and path.name.partition("-")[0] not in used and _age(path) <= horizon:
-            removed += _remove(path)
+        if not special and path.name.partition("-")[0] not in used and _written(path) <= horizon:
+            with storage_errors("vacuum the index", path):
+                removed += _remove(path)
     return Vacuumed(len(data), removed)
 
 
-def _age(path: Path) -> float:
-    return path.stat().st_mtime if path.exists() else float("inf")
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # another process removed it
+        return math.inf
 
 
 def _remove(path: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,14 @@ import pyarrow.compute as pc
 import shapely
 
 from embedstore import area, rowmap
-from embedstore.append import ATTEMPTS
-from embedstore.errors import InputError, UnknownIdError, storage_errors
+from embedstore.append import ATTEMPTS, discard
+from embedstore.errors import InputError, StorageError, UnknownIdError, storage_errors
 from embedstore.geoparquet import Part, read_part, write_part
 from embedstore.snapshot import id_bytes
 from embedstore.table import DELETIONS, gave_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,19 +44,19 @@ def delete(store: Store, ids: Iterable[str] | None, within: Any, item: str | Non
         count = sum(len(rows) for rows in doomed.values())
         if count == 0:
             return 0
-        batch, changes, origins = uuid.uuid4().hex, [], {}
-        for file, rows in doomed.items():
-            part, kept = _without(store, batch, file, rows)
-            changes.append((file, part))
-            if part:
-                origins[part.path] = rowmap.Origin(np.full(len(kept), file.path, object), kept)
-        added = [part for _, part in changes if part]
-        if origins:
-            rowmap.write(store.catalog.moves, batch, origins)
-        if store.table.commit(added, [f for f, _ in changes], {DELETIONS: store.deletions + 1}):
+        batch, origins = uuid.uuid4().hex, {}
+        with _discarding(store) as added:
+            for file, rows in doomed.items():
+                part, kept = _without(store, batch, file, rows)
+                if part:
+                    added.append(part)
+                    origins[part.path] = rowmap.Origin(np.full(len(kept), file.path, object), kept)
+            if origins:
+                rowmap.write(store.catalog.moves, batch, origins)
+        if store.table.commit(added, list(doomed), {DELETIONS: store.deletions + 1}):
             store.refresh()
             return count
-        _undo(store, batch, added, attempt)
+        _undo(store, added, attempt)
     raise gave_up(store.path, "delete rows")
 
 
@@ -79,12 +80,12 @@ def _doomed(store: Store, ids: list[str] | None, region: Any, item: str | None) 
                 rows = rows[piece.alive[rows]]
         else:
             rows = piece.live_rows()
-            inside = shapely.contains_xy(region, piece.segment.column("lon")[rows], piece.segment.column("lat")[rows])
+            inside = shapely.intersects_xy(region, piece.segment.column("lon")[rows], piece.segment.column("lat")[rows])
             rows = rows[inside]
         for path, row in zip(*snapshot.place(piece, rows), strict=True):
             by_path.setdefault(path, []).append(int(row))
     file_of = {f.path: f for f in snapshot.files}
-    return {file_of[p]: np.array(sorted(rows)) for p, rows in by_path.items()}
+    return {file_of[p]: np.unique(rows) for p, rows in by_path.items()}
 
 
 def _rows_of_item(store: Store, file: DataFile, item: str) -> NDArray[np.int64]:
@@ -106,13 +107,20 @@ def _without(
         return write_part(store.path, file.cell, batch, table, store.encoder), kept
 
 
-def _undo(store: Store, batch: str, added: Sequence[Part], attempt: int) -> None:
+@contextmanager
+def _discarding(store: Store) -> Iterator[list[Part]]:
+    """Collect the files of one commit; should the disk refuse before all are written, remove them."""
+    added: list[Part] = []
+    try:
+        yield added
+    except StorageError:
+        discard(store, added)
+        raise
+
+
+def _undo(store: Store, added: Sequence[Part], attempt: int) -> None:
     """Remove what a lost race wrote, and wait a little."""
-    for part in added:
-        (store.path / part.path).unlink(missing_ok=True)
-    path = store.catalog.row_map(batch)
-    if path:
-        path.unlink(missing_ok=True)
+    discard(store, added)
     time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 20)))  # noqa: S311 - spreads writers, guards nothing
     store.refresh()
 
@@ -158,19 +166,19 @@ def _groups(files: list[DataFile]) -> list[list[DataFile]]:
 
 
 def _compact_partition(store: Store, cell: str, groups: list[list[DataFile]], attempt: int) -> bool:
-    batch, added, origins = uuid.uuid4().hex, [], {}
-    for group in groups:
-        table = pa.concat_tables([read_part(store.path / f.path) for f in group])
-        old_file = np.repeat(np.array([f.path for f in group], object), [f.rows for f in group])
-        old_row = np.concatenate([np.arange(f.rows) for f in group])
-        order = np.lexsort((table["id"].to_numpy().astype("S32"), table["h3"].to_numpy()))
-        with storage_errors("write data files", store.path):
-            part = write_part(store.path, cell, batch, table.take(pa.array(order)), store.encoder)
-        added.append(part)
-        origins[part.path] = rowmap.Origin(old_file[order], old_row[order])
-    rowmap.write(store.catalog.moves, batch, origins)
+    batch, origins = uuid.uuid4().hex, {}
+    with _discarding(store) as added:
+        for group in groups:
+            table = pa.concat_tables([read_part(store.path / f.path) for f in group])
+            old_file = np.repeat(np.array([f.path for f in group], object), [f.rows for f in group])
+            old_row = np.concatenate([np.arange(f.rows) for f in group])
+            order = np.lexsort((table["id"].to_numpy().astype("S32"), table["h3"].to_numpy()))
+            with storage_errors("write data files", store.path):
+                added.append(write_part(store.path, cell, batch, table.take(pa.array(order)), store.encoder))
+            origins[added[-1].path] = rowmap.Origin(old_file[order], old_row[order])
+        rowmap.write(store.catalog.moves, batch, origins)
     if store.table.commit(added, [f for g in groups for f in g], {}, changes_data=False):
         store.refresh()
         return True
-    _undo(store, batch, added, attempt)
+    _undo(store, added, attempt)
     return False

@@ -151,6 +151,10 @@ class Snapshot:
             return False
         try:
             segment = Segment(folder)
+            if any(path not in self._number for path in segment.manifest.files):
+                # where its rows stand will be read to tell which are left: damage there must show now
+                segment.column("file")
+                segment.column("row")
         except DamageError as error:
             self.degraded.append(str(error))
             return False

@@ -15,7 +15,7 @@ from embedstore.errors import EncoderMismatchError, NotAStoreError, StoreExistsE
 from embedstore.geoparquet import read_part
 from embedstore.sealed import sha256, sync_file, sync_folder, write_json
 from embedstore.snapshot import Snapshot, id_bytes
-from embedstore.table import DELETIONS, Table
+from embedstore.table import DELETIONS, Table, is_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,7 +79,7 @@ class Store:
         root = Path(path).absolute()
         if root.is_file():
             raise NotAStoreError(f"{root} is a file; a store is a folder. Choose another path.")
-        if (root / "_delta_log").is_dir():
+        if is_table(root):
             raise StoreExistsError(f"there is a store at {root} already; open it, or choose another path.")
         if (sha256(weights) if weights else "") != encoder.weights_sha256:
             raise EncoderMismatchError(f"the weights {weights} are not those that encoder {encoder.name} names.")

@@ -8,7 +8,7 @@ that began together and name the same application, the second is refused.
 from __future__ import annotations
 
 import json
-import os
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -20,8 +20,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from embedstore import schema
-from embedstore.errors import ConflictError, NotAStoreError, StorageError, StoreExistsError
-from embedstore.sealed import sync_folder
+from embedstore.errors import ConflictError, NotAStoreError, StorageError, StoreExistsError, storage_errors
+from embedstore.sealed import sync_file, sync_folder
 from embedstore.spec import EncoderSpec, GridSpec
 
 if TYPE_CHECKING:
@@ -64,14 +64,14 @@ class Table:
 
     def __init__(self, root: Path, version: int | None = None) -> None:
         self.root = root
-        if not (root / "_delta_log").is_dir():
+        if not is_table(root):
             what = "a file" if root.is_file() else "no store"
             raise NotAStoreError(
                 f"there is {what} at {root}. Make a store with `embedstore encode SCENE… --store {root}`."
             )
         try:
             self._delta = DeltaTable(root, version=version)
-        except (DeltaError, TableNotFoundError, OSError) as error:
+        except (DeltaError, TableNotFoundError, OSError, OverflowError) as error:
             asked = "" if version is None else f" at version {version}"
             raise NotAStoreError(f"the store at {root} cannot be opened{asked}: {error}") from error
         try:
@@ -180,29 +180,36 @@ class Table:
             raise StorageError(
                 f"could not commit to the table at {self.root}: {error}. Nothing was changed."
             ) from error
+        before = self.version
         self.refresh()
-        self._sync_log()
-        return True
-
-    def _sync_log(self) -> None:
         log = self.root / "_delta_log"
-        handle = os.open(log / f"{self.version:020}.json", os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        for version in range(before + 1, self.version + 1):  # ours, and what others committed around it
+            sync_file(log / f"{version:020}.json")
         sync_folder(log)
+        return True
 
     def vacuum(self, grace_hours: float) -> list[str]:
         """Delete data files that no version younger than the grace period needs; return their paths."""
         try:
             return list(
                 self._delta.vacuum(
-                    retention_hours=int(grace_hours), dry_run=False, enforce_retention_duration=False, full=True
+                    retention_hours=math.ceil(grace_hours), dry_run=False, enforce_retention_duration=False, full=True
                 )
             )
         except (DeltaError, OSError) as error:
             raise StorageError(f"could not vacuum the store at {self.root}: {error}") from error
+
+
+def is_table(root: Path) -> bool:
+    """Tell whether there is a table; a log without a commit was left by a process that died making one.
+
+    Raises
+    ------
+    StorageError
+        If the folder may not be read.
+    """
+    with storage_errors("open a store", root):
+        return (root / "_delta_log").is_dir() and DeltaTable.is_deltatable(str(root))
 
 
 def gave_up(root: Path, doing: str) -> ConflictError:

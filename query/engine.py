@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +60,8 @@ class Engine:
         self.store = Store.open(store, version)
         self._bad: frozenset[str] = frozenset()
         self._encoder: Any = None
-        self._open()
+        self._moving = threading.Lock()
+        self._searcher = self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -69,18 +71,19 @@ class Engine:
 
     def refresh(self) -> None:
         """Move on to the newest version of the table and the live index."""
-        self.store.refresh()
-        self._bad = frozenset()
-        self._open()
+        with self._moving:
+            self.store.refresh()
+            self._bad = frozenset()
+            self._searcher = self._open()
 
-    def _open(self) -> None:
+    def _open(self) -> Searcher:
         snapshot = Snapshot(self.store.table, self.store.catalog, self._bad)
         try:
-            self._searcher = Searcher(snapshot, self.store.catalog)
+            searcher = Searcher(snapshot, self.store.catalog)
         except DamageError as error:
             snapshot.degraded.append(str(error))
             snapshot.index = None
-            self._searcher = Searcher(snapshot, self.store.catalog)
+            searcher = Searcher(snapshot, self.store.catalog)
         if snapshot.degraded and not snapshot.uncovered:
             warnings.warn(
                 f"the index of {self.store.path} is damaged: {snapshot.degraded[0]} Answers stay right.",
@@ -88,6 +91,7 @@ class Engine:
                 stacklevel=3,
             )
         snapshot.rescue()
+        return searcher
 
     @property
     def snapshot(self) -> Snapshot:
@@ -158,27 +162,30 @@ class Engine:
         goal = Goal.parse(recall)
         cell_list = None if cells is None else list(cells)
         filter_ = Filter.parse(bbox, within, cell_list, between, where)
-        key = repr((bbox, within, cell_list, between, where))
         while True:
+            searcher = self._searcher  # one for the whole question, should another thread move on meanwhile
             try:
-                query, own = self._query(vector, chip, id, at, like, unlike)
-                selections = self._searcher.select(filter_, key)
-                return self._answer(query, selections, int(k), goal, spread or 0.0, own)
+                query, own = self._query(searcher.snapshot, vector, chip, id, at, like, unlike)
+                selections = searcher.select(filter_)
+                return _answer(searcher, query, selections, int(k), goal, spread or 0.0, own)
             except DamageError as error:
-                self._give_up_segment(error)
+                self._give_up_segment(searcher, error)
 
-    def _give_up_segment(self, error: DamageError) -> None:
+    def _give_up_segment(self, searcher: Searcher, error: DamageError) -> None:
         """Go on without a segment in which damage was found; the table has its rows."""
-        damaged = next(
-            (p.segment.name for p in self.snapshot.pieces if str(p.segment.folder) + "/" in str(error)), None
-        )
-        if damaged is None or damaged in self._bad:
-            raise error
-        self._bad |= {damaged}
-        self._open()
+        with self._moving:
+            if self._searcher is not searcher:
+                return  # another thread has moved on already
+            pieces = searcher.snapshot.pieces
+            damaged = next((p.segment.name for p in pieces if str(p.segment.folder) + "/" in str(error)), None)
+            if damaged is None or damaged in self._bad:
+                raise error
+            self._bad |= {damaged}
+            self._searcher = self._open()
 
     def _query(
         self,
+        snapshot: Snapshot,
         vector: ArrayLike | None,
         chip: str | Path | None,
         id_: str | None,
@@ -196,14 +203,14 @@ class Engine:
         if chip is not None:
             positive.append(self._encode(Path(chip)))
         if at is not None:
-            ids.append(example.nearest_chip(self.snapshot, float(at[0]), float(at[1])))
+            ids.append(example.nearest_chip(snapshot, float(at[0]), float(at[1])))
         if ids:
-            positive.append(example.stored(self.snapshot, ids))
+            positive.append(example.stored(snapshot, ids))
         if not positive:
             raise QueryError("there is nothing to look for; give a chip, a position, an id or a vector.")
-        negative = example.stored(self.snapshot, against) if against else np.empty((0, dimension), np.float32)
+        negative = example.stored(snapshot, against) if against else np.empty((0, dimension), np.float32)
         examples = np.concatenate(positive)
-        one = example.own(self.snapshot, ids[0]) if len(examples) == len(ids) == 1 and not against else None
+        one = example.own(snapshot, ids[0]) if len(examples) == len(ids) == 1 and not against else None
         return example.combine(examples, negative), one
 
     def _encode(self, path: Path) -> NDArray[np.float32]:
@@ -214,53 +221,55 @@ class Engine:
             self._encoder = load(self.store.encoder_folder, self.store.encoder)
         return to_unit(encode_chip(path, self._encoder), self.store.encoder.dimension)
 
-    def _answer(
-        self,
-        query: NDArray[np.float32],
-        selections: list[Selection],
-        k: int,
-        goal: Goal,
-        metres: float,
-        own: Own | None,
-    ) -> Hits:
-        candidates = sum(s.count for s in selections)
-        index = self.snapshot.index
-        filtered = any(s.rows is not None for s in selections)
-        effort = goal.filtered_effort(index) if filtered else goal.effort(index)
-        wanted = k if not metres else 4 * k
-        while True:
-            found = self._searcher.search(query, selections, min(wanted, max(candidates, 1)), effort, goal.share)
-            if own is not None:
-                found = [
-                    _with_own(f, s, own, query) for f, s in zip(found, [s for s in selections if s.count], strict=True)
-                ]
-            hits = self._merge(found, candidates, k, wanted, metres, own)
-            if len(hits) == min(k, candidates) or not metres or wanted >= candidates:
-                return hits
-            wanted *= 4
-            if wanted >= candidates // 4:
-                effort = None  # so much is asked for that a scan is cheaper than probing for it
 
-    def _merge(self, found: list[Found], candidates: int, k: int, wanted: int, metres: float, own: Own | None) -> Hits:
-        """Join what the pieces gave, best first, thin it out on the ground, and add the columns."""
-        scores = np.concatenate([f.scores for f in found]) if found else np.empty(0, np.float32)
-        piece = np.repeat(np.arange(len(found)), [len(f.rows) for f in found])
-        rows = np.concatenate([f.rows for f in found]) if found else np.empty(0, np.int64)
-        order = np.argsort(-scores, kind="stable")
-        if own is not None and len(order) > 1:
-            # near-duplicates may score the same to the last bit; the chip that was asked about goes before them
-            mine = np.flatnonzero((rows[order] == own[1]) & (piece[order] == _position(found, own[0])))
-            if len(mine) and scores[order[mine[0]]] >= scores[order[0]] - 1e-4:
-                order = np.concatenate([order[mine], np.delete(order, mine)])
-        order = order[:wanted]
-        if metres:
-            lon, lat = (_gather(found, piece[order], rows[order], c) for c in ("lon", "lat"))
-            order = order[example.spread(lon, lat, metres, k)]
-        order = order[:k]
-        columns = {c: _gather(found, piece[order], rows[order], c) for c in COLUMNS}
-        return Hits(
-            scores[order], columns, _report(found, candidates, k), self.snapshot, found, piece[order], rows[order]
-        )
+def _answer(
+    searcher: Searcher,
+    query: NDArray[np.float32],
+    selections: list[Selection],
+    k: int,
+    goal: Goal,
+    metres: float,
+    own: Own | None,
+) -> Hits:
+    candidates = sum(s.count for s in selections)
+    index = searcher.snapshot.index
+    filtered = any(s.rows is not None for s in selections)
+    effort = goal.filtered_effort(index) if filtered else goal.effort(index)
+    wanted = k if not metres else 4 * k
+    while True:
+        found = searcher.search(query, selections, min(wanted, max(candidates, 1)), effort, goal.share)
+        if own is not None:
+            found = [
+                _with_own(f, s, own, query) for f, s in zip(found, [s for s in selections if s.count], strict=True)
+            ]
+        hits = _merge(searcher.snapshot, found, candidates, k, wanted, metres, own)
+        if len(hits) == min(k, candidates) or not metres or wanted >= candidates:
+            return hits
+        wanted *= 4
+        if wanted >= candidates // 4:
+            effort = None  # so much is asked for that a scan is cheaper than probing for it
+
+
+def _merge(
+    snapshot: Snapshot, found: list[Found], candidates: int, k: int, wanted: int, metres: float, own: Own | None
+) -> Hits:
+    """Join what the pieces gave, best first, thin it out on the ground, and add the columns."""
+    scores = np.concatenate([f.scores for f in found]) if found else np.empty(0, np.float32)
+    piece = np.repeat(np.arange(len(found)), [len(f.rows) for f in found])
+    rows = np.concatenate([f.rows for f in found]) if found else np.empty(0, np.int64)
+    order = np.argsort(-scores, kind="stable")
+    if own is not None and len(order) > 1:
+        # near-duplicates may score the same to the last bit; the chip that was asked about goes before them
+        mine = np.flatnonzero((rows[order] == own[1]) & (piece[order] == _position(found, own[0])))
+        if len(mine) and scores[order[mine[0]]] >= scores[order[0]] - 1e-4:
+            order = np.concatenate([order[mine], np.delete(order, mine)])
+    order = order[:wanted]
+    if metres:
+        lon, lat = (_gather(found, piece[order], rows[order], c) for c in ("lon", "lat"))
+        order = order[example.spread(lon, lat, metres, k)]
+    order = order[:k]
+    columns = {c: _gather(found, piece[order], rows[order], c) for c in COLUMNS}
+    return Hits(scores[order], columns, _report(found, candidates, k), snapshot, found, piece[order], rows[order])
 
 
 def _position(found: list[Found], piece: Piece) -> int:

@@ -84,9 +84,11 @@ class Filter:
         )
 
     @property
-    def passes_all(self) -> bool:
-        """Whether nothing is asked."""
-        return all(v is None for v in (self.boxes, self.shape, self.cells, self.between, self.where))
+    def key(self) -> tuple[object, ...]:
+        """What tells it from every other filter."""
+        boxes = None if self.boxes is None else self.boxes.tobytes()
+        shape = None if self.shape is None else shapely.to_wkb(self.shape)
+        return boxes, shape, self.cells, self.between, self.where
 
     def rows(self, piece: Piece, predicate: Predicate) -> NDArray[np.int64] | None:
         """Return the rows of a piece that pass, ascending; None if all of its segment do."""
@@ -116,14 +118,23 @@ def _keep(rows: NDArray[np.int64] | None, passing: NDArray[np.bool_]) -> NDArray
 
 
 def _in_cells(segment: Segment, cells: tuple[int, ...]) -> NDArray[np.int64]:
-    """Children of a cell are contiguous in H3 order: two binary searches a cell."""
+    """Children of a cell are contiguous in H3 order: two binary searches a cell.
+
+    Of a cell finer than the rows' own, the rows of its ancestor are tested one by one.
+    """
     h3 = segment.column("h3")
     resolution = int(h3[0] >> 52) & 15
     edges = [grid.child_range(cell, resolution) for cell in cells]
     starts = np.searchsorted(h3, [first for first, _ in edges], "left")
     stops = np.searchsorted(h3, [last for _, last in edges], "right")
-    rows = expand(starts, stops)
-    return rows if len(cells) == 1 else np.unique(rows)
+    found = []
+    for cell, start, stop in zip(cells, starts.tolist(), stops.tolist(), strict=True):
+        rows = np.arange(start, stop)
+        if grid.resolution(cell) > resolution:
+            fine = grid.cells(segment.take("lon", rows), segment.take("lat", rows), grid.resolution(cell))
+            rows = rows[fine == cell]
+        found.append(rows)
+    return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
 
 
 def _in_boxes(segment: Segment, boxes: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -187,8 +198,8 @@ def _in_span(
 
 def _span(between: Any) -> tuple[np.datetime64, np.datetime64]:
     """Read an interval: "A/B" (either may be ".."), or a pair of dates or datetimes; days count whole."""
-    ends = between.split("/") if isinstance(between, str) else list(between)
-    if len(ends) != 2:
+    ends = between.split("/") if isinstance(between, str) else between
+    if not isinstance(ends, (list, tuple)) or len(ends) != 2:
         raise FilterError(f"the time range {between!r} is not two times; write 2019-01-01/2019-12-31, or .. for open.")
     first, last = (
         _moment(ends[0], np.datetime64(np.iinfo(np.int64).min + 1, "us"), False),
@@ -211,10 +222,11 @@ def _moment(value: Any, unbounded: np.datetime64, end: bool) -> np.datetime64:
             whole_day = True
             value = datetime(value.year, value.month, value.day, tzinfo=UTC)
         elif isinstance(value, np.datetime64):
+            whole_day = value.dtype == np.dtype("M8[D]")
             value = datetime.fromisoformat(str(value.astype("M8[us]")))
-        moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-    except (ValueError, AttributeError) as error:
+        moment = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, AttributeError, OverflowError) as error:
         raise FilterError(f"{value!r} is no time; write it as 2019-01-31 or 2019-01-31T12:00:00Z.") from error
     if whole_day and end:
         moment += timedelta(days=1) - timedelta(microseconds=1)
-    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
+    return np.datetime64(moment.replace(tzinfo=None), "us")

@@ -63,7 +63,10 @@ class Lists:
         entry = code + 8
         head = len(self._blocks.bytes) - segment.rows * entry
         self._blocks.check(0, max(head, 0))  # FAISS believes sizes and offsets blindly
-        inverted = f.read_InvertedLists(f.FileIOReader(str(self._blocks.path)), f.IO_FLAG_MMAP)
+        try:
+            inverted = f.read_InvertedLists(f.FileIOReader(str(self._blocks.path)), f.IO_FLAG_MMAP)
+        except RuntimeError as error:
+            raise DamageError(f"{self._blocks.path} cannot be read. Run `embedstore index`.") from error
         if inverted.nlist != coarse.lists or inverted.code_size != code:
             raise DamageError(f"{self._blocks.path} is not of the live codebook. Run `embedstore index`.")
         self.sizes = np.array([inverted.list_size(i) for i in range(coarse.lists)], np.int64)

@@ -73,15 +73,16 @@ class Searcher:
     def __init__(self, snapshot: Snapshot, catalog: Catalog) -> None:
         self.snapshot = snapshot
         self._predicate = Predicate()
-        self._selections: OrderedDict[object, list[Selection]] = OrderedDict()
+        self._selections: OrderedDict[tuple[object, ...], list[Selection]] = OrderedDict()
         self._lock = threading.Lock()
         codebook = snapshot.index.codebook if snapshot.index else None
         self._codebook = codebook.name if codebook else ""
         self._coarse = Coarse(catalog.codebook_file(codebook)) if codebook else None
         self._lists: dict[str, Lists] = {}
 
-    def select(self, filter_: Filter, key: object) -> list[Selection]:
-        """Compile a filter for every piece, or recall it by its key."""
+    def select(self, filter_: Filter) -> list[Selection]:
+        """Compile a filter for every piece, or recall it."""
+        key = filter_.key
         with self._lock:
             if key in self._selections:
                 self._selections.move_to_end(key)
