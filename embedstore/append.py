@@ -108,12 +108,14 @@ def _with_unit_vectors(chips: pa.Table, encoder: EncoderSpec) -> pa.Table:
 
 def _with_places(chips: pa.Table, grid_: GridSpec) -> pa.Table:
     """Add bbox, fine cell and partition, all from the footprint."""
-    shapes = shapely.from_wkb(chips["geometry"].to_numpy(zero_copy_only=False), on_invalid="ignore")
+    with np.errstate(invalid="ignore"):
+        shapes = shapely.from_wkb(chips["geometry"].to_numpy(zero_copy_only=False), on_invalid="ignore")
     polygonal = np.isin(shapely.get_type_id(shapes), [3, 6]) & ~shapely.is_empty(shapes)
     if not polygonal.all():
         raise SpecError(f"the footprint of chip {chips['id'][int(np.argmin(polygonal))]} is no polygon.")
     bounds = shapely.bounds(shapes)
-    if not (np.abs(bounds) <= [180, 90, 180, 90]).all():
+    finite = np.isfinite(shapely.get_coordinates(shapes)).all()  # bounds pass over NaN
+    if not (finite and (np.abs(bounds) <= [180, 90, 180, 90]).all()):
         raise SpecError("footprints must be in degrees (OGC:CRS84), cut at the antimeridian.")
     lon, lat = footprint.centres(shapes)
     fine = grid.cells(lon, lat, grid_.h3_resolution)

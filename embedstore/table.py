@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -34,6 +36,8 @@ APPENDS = "embedstore.appends"
 """Application that every append names, so that appends are serial and no id is committed twice."""
 DELETIONS = "embedstore.deletions"
 """Application that every delete names; its version counts them."""
+CHECKPOINT = 100
+"""Commits after which the log is summed up in one file, so that a table of many commits opens as quickly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class Table:
             self._delta = DeltaTable(root, version=version)
         except (DeltaError, TableNotFoundError, OSError, OverflowError) as error:
             asked = "" if version is None else f" at version {version}"
-            raise NotAStoreError(f"the store at {root} cannot be opened{asked}: {error}") from error
+            raise NotAStoreError(f"the store at {root} cannot be opened{asked}: {_reason(error)}.") from error
         try:
             about = json.loads(self._delta.metadata().description or "")
             self.encoder = EncoderSpec.from_dict(about["encoder"])
@@ -104,7 +108,7 @@ class Table:
                 raise StoreExistsError(
                     f"there is a store at {root} already; open it, or choose another path."
                 ) from error
-            raise StorageError(f"could not make a store at {root}: {error}") from error
+            raise StorageError(f"could not make a store at {root}: {_reason(error)}.") from error
         sync_folder(root / "_delta_log")
         return cls(root)
 
@@ -172,13 +176,15 @@ class Table:
                     app_transactions=[Transaction(name, version) for name, version in applications.items()],
                     max_commit_retries=15,
                 ),
-                post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
+                post_commithook_properties=PostCommitHookProperties(
+                    create_checkpoint=False, cleanup_expired_logs=False
+                ),
             )
         except CommitFailedError:
             return False
         except (DeltaError, OSError) as error:
             raise StorageError(
-                f"could not commit to the table at {self.root}: {error}. Nothing was changed."
+                f"could not commit to the table at {self.root}: {_reason(error)}. Nothing was changed."
             ) from error
         before = self.version
         self.refresh()
@@ -186,6 +192,9 @@ class Table:
         for version in range(before + 1, self.version + 1):  # ours, and what others committed around it
             sync_file(log / f"{version:020}.json")
         sync_folder(log)
+        if before // CHECKPOINT < self.version // CHECKPOINT:
+            with suppress(DeltaError, OSError):  # the commit stands; the log is longer to read, that is all
+                self._delta.create_checkpoint()
         return True
 
     def vacuum(self, grace_hours: float) -> list[str]:
@@ -197,7 +206,7 @@ class Table:
                 )
             )
         except (DeltaError, OSError) as error:
-            raise StorageError(f"could not vacuum the store at {self.root}: {error}") from error
+            raise StorageError(f"could not vacuum the store at {self.root}: {_reason(error)}.") from error
 
 
 def is_table(root: Path) -> bool:
@@ -210,6 +219,11 @@ def is_table(root: Path) -> bool:
     """
     with storage_errors("open a store", root):
         return (root / "_delta_log").is_dir() and DeltaTable.is_deltatable(str(root))
+
+
+def _reason(error: Exception) -> str:
+    """Return delta-rs's message, which comes in colours and on several lines, as one line."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|↳", "", str(error)).split()).rstrip(".")
 
 
 def gave_up(root: Path, doing: str) -> ConflictError:

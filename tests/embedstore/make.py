@@ -75,3 +75,9 @@ def chips(
 def store(path: Path, dimension: int = DIMENSION) -> Store:
     encoder = EncoderSpec("test", ENCODER.modalities, 32, 10.0, dimension, "mean")
     return Store.create(path, encoder, GRID)
+
+
+def files(store: Store) -> set[str]:
+    """Every file of a store, and every folder of its index."""
+    index = store.path / "_index"
+    return {str(p.relative_to(store.path)) for p in store.path.rglob("*") if p.is_file() or p.parent.parent == index}
