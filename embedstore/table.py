@@ -199,14 +199,15 @@ class Table:
 
     def vacuum(self, grace_hours: float) -> list[str]:
         """Delete data files that no version younger than the grace period needs; return their paths."""
+        before = list(self.root.glob(f"{schema.PARTITION}=*/*"))
         try:
-            return list(
-                self._delta.vacuum(
-                    retention_hours=math.ceil(grace_hours), dry_run=False, enforce_retention_duration=False, full=True
-                )
+            self._delta.vacuum(
+                retention_hours=math.ceil(grace_hours), dry_run=False, enforce_retention_duration=False, full=True
             )
         except (DeltaError, OSError) as error:
             raise StorageError(f"could not vacuum the store at {self.root}: {_reason(error)}.") from error
+        # Delta's own list names files again that an earlier vacuum deleted
+        return [str(path.relative_to(self.root)) for path in before if not path.exists()]
 
 
 def is_table(root: Path) -> bool:

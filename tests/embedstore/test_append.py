@@ -12,7 +12,6 @@ import shapely
 
 from embedstore import append, housekeeping
 from embedstore.errors import ConflictError, DamageError, EmbedstoreError, SpecError, StorageError
-from embedstore.segment import SegmentDraft
 from embedstore.store import Store
 from embedstore.table import Table
 from tests.embedstore import make
