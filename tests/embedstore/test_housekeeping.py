@@ -70,7 +70,7 @@ def test_a_refused_removal_says_so(store: Store, monkeypatch: pytest.MonkeyPatch
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(housekeeping, "_remove", refuse)
-    with pytest.raises(StorageError, match="could not vacuum the index at .* Permission denied"):
+    with pytest.raises(StorageError, match=r"could not vacuum the index at .* Permission denied"):
         store.vacuum(grace_hours=0)
 
 
