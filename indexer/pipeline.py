@@ -17,7 +17,7 @@ import numpy as np
 
 from embedstore.errors import InputError
 from indexer.channel import Channel, Stopped
-from indexer.thumbnails import Painter, webp
+from indexer.thumbnails import Painter
 from indexer.units import Scene, Tile, Unit, pending
 
 if TYPE_CHECKING:
@@ -97,7 +97,6 @@ class Pipeline:
         self._encoder = encoder
         self._store = store
         self._modality = encoder.spec.modalities[0]
-        self._painter = Painter(self._modality)
         chip = 4 * len(self._modality.bands) * encoder.spec.chip_size**2
         self._capacity = max(1, min(encoder.batch, BATCH_BYTES // chip))
         # Reading takes a fraction of the time of a forward pass; more readers than that only fight over the caches.
@@ -189,7 +188,8 @@ class Pipeline:
                             reader = None
                         scene = tile.unit.scene
                         reader = scene.plan.raster.reader(self._modality.bands)
-                    batch = self._cut(tile, reader, batch)
+                        painter = Painter(self._modality, reader.bands)
+                    batch = self._cut(tile, reader, painter, batch)
                 except InputError as error:
                     tile.unit.scene.error = tile.unit.scene.error or error
             if batch.chips:
@@ -206,12 +206,11 @@ class Pipeline:
             return self._spare.get_nowait()
         return Batch(self._capacity, len(self._modality.bands), self._encoder.spec.chip_size)
 
-    def _cut(self, tile: Tile, reader: Reader, batch: Batch) -> Batch:
+    def _cut(self, tile: Tile, reader: Reader, painter: Painter, batch: Batch) -> Batch:
         """Read a tile and add its chips to a batch; return the batch that has room."""
         unit, size = tile.unit, self._encoder.spec.chip_size
         top, left, height, width = tile.window()
         stored, valid = reader.stored(top, left, height, width)
-        light = self._painter.stretch(stored, valid, reader.bands)
         whole = bool(valid.all())
         for at in tile.at.tolist():
             row, col = int(unit.block.row[at]) - top, int(unit.block.col[at]) - left
@@ -225,8 +224,9 @@ class Pipeline:
                     self._finished.put(unit)
                 continue
             unit.scene.with_data += 1
-            unit.read(at, fraction, webp(light[window]))
-            batch.add(unit, at, stored[:, *window], valid[window], reader.bands)
+            chip = stored[:, *window]
+            unit.read(at, fraction, painter.paint(chip, valid[window]))
+            batch.add(unit, at, chip, valid[window], reader.bands)
             if batch.full:
                 self._batches.put(batch)
                 batch = self._new_batch()

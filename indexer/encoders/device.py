@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embedstore.errors import EncoderError
+from indexer.encoders import heap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +75,8 @@ class Runner:
         self._half = half
         self._masked = masked
         self.kind = "cpu" if device == "cpu" or not torch.cuda.is_available() else "cuda"
+        if self.kind == "cpu":
+            heap.share()
         self._mean = torch.tensor(modality.mean, dtype=torch.float32).view(-1, 1, 1)
         self._std = torch.tensor(modality.std, dtype=torch.float32).view(-1, 1, 1)
         network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
