@@ -51,6 +51,14 @@ def resolution(cell: int) -> int:
     return (cell >> 52) & 15
 
 
+def around(cell: int, resolution: int) -> list[int]:
+    """Return the cells of a coarser resolution that positions in a cell can have.
+
+    Children do not lie within their parent to the last metre: near its edge a position has a neighbour's cell.
+    """
+    return [int(near) for near in h3.grid_disk(h3.cell_to_parent(cell, resolution), 1)]
+
+
 def child_range(cell: int, resolution: int) -> tuple[int, int]:
     """Return the first and last integer that a descendant of `cell` at `resolution` can have, both included.
 

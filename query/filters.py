@@ -120,21 +120,22 @@ def _keep(rows: NDArray[np.int64] | None, passing: NDArray[np.bool_]) -> NDArray
 def _in_cells(segment: Segment, cells: tuple[int, ...]) -> NDArray[np.int64]:
     """Children of a cell are contiguous in H3 order: two binary searches a cell.
 
-    Of a cell finer than the rows' own, the rows of its ancestor are tested one by one.
+    Of a cell finer than the rows' own, the rows around it are tested one by one.
     """
     h3 = segment.column("h3")
     resolution = int(h3[0] >> 52) & 15
-    edges = [grid.child_range(cell, resolution) for cell in cells]
-    starts = np.searchsorted(h3, [first for first, _ in edges], "left")
-    stops = np.searchsorted(h3, [last for _, last in edges], "right")
-    found = []
-    for cell, start, stop in zip(cells, starts.tolist(), stops.tolist(), strict=True):
-        rows = np.arange(start, stop)
-        if grid.resolution(cell) > resolution:
-            fine = grid.cells(segment.take("lon", rows), segment.take("lat", rows), grid.resolution(cell))
-            rows = rows[fine == cell]
-        found.append(rows)
-    return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+    found = [_descendants(h3, [c for c in cells if grid.resolution(c) <= resolution], resolution)]
+    for cell in cells:
+        of = grid.resolution(cell)
+        if of > resolution:
+            rows = _descendants(h3, grid.around(cell, resolution), resolution)
+            found.append(rows[grid.cells(segment.take("lon", rows), segment.take("lat", rows), of) == cell])
+    return np.unique(np.concatenate(found))
+
+
+def _descendants(h3: NDArray[np.int64], cells: list[int], resolution: int) -> NDArray[np.int64]:
+    edges = np.array([grid.child_range(cell, resolution) for cell in cells], np.int64).reshape(-1, 2)
+    return expand(np.searchsorted(h3, edges[:, 0], "left"), np.searchsorted(h3, edges[:, 1], "right"))
 
 
 def _in_boxes(segment: Segment, boxes: NDArray[np.float64]) -> NDArray[np.int64]:

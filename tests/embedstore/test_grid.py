@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import h3.api.basic_int as h3
 import numpy as np
 import pytest
@@ -40,9 +42,17 @@ def test_a_pentagon_has_a_range_too() -> None:
 def test_cells_are_parsed_as_people_write_them() -> None:
     cell = h3.latlng_to_cell(45.0, 13.0, 5)
     assert grid.parse_cells([cell, grid.to_text(cell)]) == [cell, cell]
-    for bad in ("", "xyz", "ffff", 7):
+    assert grid.parse_cells([np.int64(cell), np.uint64(cell), grid.to_text(cell).upper()]) == [cell] * 3
+    assert all(type(value) is int for value in grid.parse_cells(np.array([cell])))
+    bad: tuple[Any, ...] = ("", "xyz", "ffff", "-1", "f" * 20, 7, -1, -cell, cell + 2**64, 1e17, None, [cell], True)
+    for wrong in bad:
         with pytest.raises(FilterError, match="H3"):
-            grid.parse_cells([bad])
+            grid.parse_cells([wrong])
+
+
+@given(lon, lat, st.integers(0, 15))
+def test_a_cell_knows_its_resolution(x: float, y: float, of: int) -> None:
+    assert grid.resolution(h3.latlng_to_cell(y, x, of)) == of
 
 
 @given(st.floats(10, 100_000))
