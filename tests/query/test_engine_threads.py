@@ -45,15 +45,16 @@ def path(indexed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 def test_a_refresh_in_the_middle_of_a_question_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The selection of one snapshot is not searched in the pieces of another."""
     engine = Engine(path)
-    reached, go_on, real = Event(), Event(), Searcher.search
+    reached, go_on, real = Event(), Event(), Searcher.select
 
-    def search(self: Searcher, *args: Any, **kwargs: Any) -> Any:
+    def select(self: Searcher, *args: Any) -> Any:
+        selections = real(self, *args)
         reached.set()
         assert go_on.wait(20)
-        return real(self, *args, **kwargs)
+        return selections
 
     with monkeypatch.context() as patch, ThreadPoolExecutor(1) as pool:
-        patch.setattr(Searcher, "search", search)
+        patch.setattr(Searcher, "select", select)
         asked = pool.submit(engine.search, id=chip_id(5), k=2000, recall="exact")
         assert reached.wait(20)
         store = Store.open(path)
