@@ -17,8 +17,9 @@ import numpy as np
 
 from embedstore.errors import InputError
 from indexer.channel import Channel, Stopped
+from indexer.rasters import block_cache
 from indexer.thumbnails import Painter
-from indexer.units import Scene, Tile, Unit, pending
+from indexer.units import TILE, Scene, Tile, Unit, pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -105,6 +106,7 @@ class Pipeline:
         self._batches: Channel[Batch] = Channel(encoder.lanes + max(2, AHEAD // self._capacity), readers)
         self._finished: Channel[Unit] = Channel(2, readers + encoder.lanes)
         self._spare: queue.SimpleQueue[Batch] = queue.SimpleQueue()
+        self._rasters = [scene.plan.raster for scene in scenes]
         self._tiles = self._plan(scenes, asked)
         self._turn = threading.Lock()
         self._error: BaseException | None = None
@@ -126,15 +128,16 @@ class Pipeline:
         ------
         The first error of any thread, after all of them have ended.
         """
-        for thread in self._threads:
-            thread.start()
-        try:
-            while not self._idle.wait(TICK):
-                progress(self._passed)
-        finally:
-            self._stop()
+        with block_cache(self._rasters, len(self._modality.bands), TILE):
             for thread in self._threads:
-                thread.join()
+                thread.start()
+            try:
+                while not self._idle.wait(TICK):
+                    progress(self._passed)
+            finally:
+                self._stop()
+                for thread in self._threads:
+                    thread.join()
         if self._error:
             raise self._error
         progress(self._passed)
@@ -188,7 +191,7 @@ class Pipeline:
                             reader = None
                         scene = tile.unit.scene
                         reader = scene.plan.raster.reader(self._modality.bands)
-                        painter = Painter(self._modality, reader.bands)
+                        painter = Painter(self._modality, reader.bands, self._encoder.spec.chip_size)
                     batch = self._cut(tile, reader, painter, batch)
                 except InputError as error:
                     tile.unit.scene.error = tile.unit.scene.error or error
@@ -211,6 +214,7 @@ class Pipeline:
         unit, size = tile.unit, self._encoder.spec.chip_size
         top, left, height, width = tile.window()
         stored, valid = reader.stored(top, left, height, width)
+        light = painter.stretch(stored, valid)
         whole = bool(valid.all())
         for at in tile.at.tolist():
             row, col = int(unit.block.row[at]) - top, int(unit.block.col[at]) - left
@@ -224,9 +228,8 @@ class Pipeline:
                     self._finished.put(unit)
                 continue
             unit.scene.with_data += 1
-            chip = stored[:, *window]
-            unit.read(at, fraction, painter.paint(chip, valid[window]))
-            batch.add(unit, at, chip, valid[window], reader.bands)
+            unit.read(at, fraction, painter.thumbnail(light, row, col))
+            batch.add(unit, at, stored[:, *window], valid[window], reader.bands)
             if batch.full:
                 self._batches.put(batch)
                 batch = self._new_batch()

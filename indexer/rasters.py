@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +24,18 @@ from indexer import acquisition
 from indexer.bands import Bands, alpha_is_a_band, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
 
 # WGS 84 (NIMA TR8350.2): semi-major axis in metres, and first eccentricity squared.
 SEMI_MAJOR, ECCENTRICITY2 = 6_378_137.0, 0.00669437999014
+
+LEAST_CACHE = 64 << 20
+"""Bytes of decoded blocks that are always kept."""
+PIECE = 8 << 20
+"""Bytes of a file that are hashed in one go."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,8 @@ class Raster:
         When it was taken, in UTC, if that is known.
     gsd
         Ground sample distance at the centre in metres, the mean of both axes, to three digits.
+    block_height
+        Rows of pixels that are stored, and so decoded, together.
     """
 
     path: Path
@@ -68,6 +77,7 @@ class Raster:
     nodata: float | None
     datetime: datetime | None
     gsd: float
+    block_height: int
 
     def lonlat(self, col: NDArray[Any], row: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return longitude and latitude (degrees, OGC:CRS84) of pixel positions; infinite where there is no Earth."""
@@ -116,7 +126,29 @@ def open_raster(path: str | Path, when: datetime | None = None) -> Raster:
             source.nodata,
             when or acquisition.from_tags(tags) or acquisition.from_name(path.name),
             _gsd(path, source),
+            max(height for height, _ in source.block_shapes),
         )
+
+
+@contextmanager
+def block_cache(rasters: Iterable[Raster], bands: int, height: int) -> Iterator[None]:
+    """Let GDAL keep as many decoded blocks as neighbouring windows share, and no more.
+
+    By default it keeps a twentieth of the machine's memory, and in a long read the kernel clears a page for all of it.
+
+    Parameters
+    ----------
+    rasters
+        What will be read.
+    bands
+        How many of their bands.
+    height
+        Of a window in pixels; windows are read from left to right.
+    """
+    rows = [(r.width * np.dtype(r.dtype).itemsize, height + 2 * r.block_height) for r in rasters]
+    needed = bands * max((row * count for row, count in rows), default=0)
+    with rasterio.Env(GDAL_CACHEMAX=max(LEAST_CACHE, needed)):
+        yield
 
 
 @contextmanager
@@ -240,12 +272,21 @@ class Reader:
 def _identity(path: Path, source: Any) -> str:
     """Return the digest of a file's content; of a virtual raster, the digest of those of all the files it names."""
     files = [Path(f) for f in source.files] if source.driver == "VRT" else [path]
-    digests = []
-    for file in files:
-        if file.is_file():
-            with file.open("rb") as stream:
-                digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    digests = [digest_by_pieces(file) for file in files if file.is_file()]
     return "sha256:" + (digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest())
+
+
+def digest_by_pieces(path: Path) -> str:
+    """Return the SHA-256 of the SHA-256 digests of a file's pieces of 8 MiB, which all cores work out together."""
+
+    def digest(start: int) -> bytes:
+        with path.open("rb") as file:
+            file.seek(start)
+            return hashlib.sha256(file.read(PIECE)).digest()
+
+    starts = range(0, max(path.stat().st_size, 1), PIECE)
+    with ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1)) as pool:
+        return hashlib.sha256(b"".join(pool.map(digest, starts))).hexdigest()
 
 
 def _lonlat(crs: Any, transform: Any, col: Any, row: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

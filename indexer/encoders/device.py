@@ -76,7 +76,7 @@ class Runner:
         self._masked = masked
         self.kind = "cpu" if device == "cpu" or not torch.cuda.is_available() else "cuda"
         if self.kind == "cpu":
-            heap.share()
+            heap.keep()
         self._mean = torch.tensor(modality.mean, dtype=torch.float32).view(-1, 1, 1)
         self._std = torch.tensor(modality.std, dtype=torch.float32).view(-1, 1, 1)
         network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)

@@ -27,7 +27,7 @@ ONE = Bands(("B02",), (1,), (1.0,), (0.0,), (0.0,))
 def scene(width: int = 640, height: int = 512, crs: str = "EPSG:32633", transform: Affine = UTM) -> Raster:
     when = datetime(2019, 4, 16, tzinfo=UTC)
     return Raster(
-        Path("x.tif"), "sha256:00", CRS.from_string(crs), transform, width, height, "uint16", ONE, None, when, 10.0
+        Path("x.tif"), "sha256:00", CRS.from_string(crs), transform, width, height, "uint16", ONE, None, when, 10.0, 512
     )
 
 

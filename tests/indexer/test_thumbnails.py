@@ -19,7 +19,9 @@ def picture(stored: np.ndarray, valid: np.ndarray, names: tuple[str, ...] = RGBN
     n = len(names)
     modality = Modality("optical", names, (100.0,) * n, (25.0,) * n)
     bands = Bands(names, tuple(range(1, n + 1)), (scale,) * n, (0.0,) * n, (0.0,) * n)
-    return np.asarray(Image.open(io.BytesIO(Painter(modality, bands).paint(stored, valid))).convert("RGB"), int)
+    painter = Painter(modality, bands, len(valid))
+    chip = painter.thumbnail(painter.stretch(stored, valid), 0, 0)
+    return np.asarray(Image.open(io.BytesIO(chip)).convert("RGB"), int)
 
 
 def flat(size: int, *levels: int) -> np.ndarray:
@@ -69,3 +71,20 @@ def test_scale_of_the_scene_counts() -> None:
     a = picture(flat(64, 1500, 1000, 500, 0), np.ones((64, 64), bool), scale=0.1)
     b = picture(flat(64, 150, 100, 50, 0), np.ones((64, 64), bool))
     assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("size", [64, 224])
+def test_chips_of_a_tile_each_show_their_own_place(size: int) -> None:
+    tile = np.zeros((4, 2 * size, 2 * size), np.uint16)
+    tile[:3] = 50
+    tile[:3, size:, size:] = 150
+    modality = Modality("optical", RGBN, (100.0,) * 4, (25.0,) * 4)
+    painter = Painter(modality, Bands(RGBN, (1, 2, 3, 4), (1.0,) * 4, (0.0,) * 4, (0.0,) * 4), size)
+    light = painter.stretch(tile, np.ones(tile.shape[1:], bool))
+    shown = [
+        np.asarray(Image.open(io.BytesIO(painter.thumbnail(light, row, col))).convert("RGB")).mean()
+        for row in (0, size)
+        for col in (0, size)
+    ]
+    assert max(shown[:3]) < 10
+    assert shown[3] > 245
