@@ -189,9 +189,15 @@ class Table:
         before = self.version
         self.refresh()
         log = self.root / "_delta_log"
-        for version in range(before + 1, self.version + 1):  # ours, and what others committed around it
-            sync_file(log / f"{version:020}.json")
-        sync_folder(log)
+        try:
+            for version in range(before + 1, self.version + 1):  # ours, and what others committed around it
+                sync_file(log / f"{version:020}.json")
+            sync_folder(log)
+        except OSError as error:
+            raise StorageError(
+                f"the commit of version {self.version} to {self.root} stands, but the disk does not confirm it "
+                f"({error.strerror or error}); it may not outlast a power failure. Check the disk."
+            ) from error
         if before // CHECKPOINT < self.version // CHECKPOINT:
             with suppress(DeltaError, OSError):  # the commit stands; the log is longer to read, that is all
                 self._delta.create_checkpoint()

@@ -129,15 +129,16 @@ class Pipeline:
         The first error of any thread, after all of them have ended.
         """
         with block_cache(self._rasters, len(self._modality.bands), TILE):
-            for thread in self._threads:
-                thread.start()
             try:
+                for thread in self._threads:
+                    thread.start()
                 while not self._idle.wait(TICK):
                     progress(self._passed)
             finally:
                 self._stop()
                 for thread in self._threads:
-                    thread.join()
+                    if thread.ident is not None:  # an interrupt may come before all are started
+                        thread.join()
         if self._error:
             raise self._error
         progress(self._passed)

@@ -128,3 +128,15 @@ def test_an_older_version_shows_its_files(table: Table) -> None:
     assert one != two
     assert len(one) == len(two) == 1
     assert Table(table.root, 1).encoder == make.ENCODER
+
+
+def test_a_commit_that_the_disk_does_not_confirm_stands_and_says_so(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(table_module, "sync_file", refuse)
+    with pytest.raises(StorageError, match=r"version 1 .* stands"):
+        table.commit([part(table, [1])], [], {})
+    assert [f.rows for f in Table(table.root).files()] == [1]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,6 +88,29 @@ def test_two_runs_give_the_same_ids_and_the_second_reads_nothing(
     monkeypatch.setattr(Reader, "stored", None)
     report = encode([scene], tmp_path / "a")
     assert (report.chips, report.already_there) == (0, 30)
+
+
+def test_an_interrupt_while_the_threads_start_leaves_none_waiting(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "AHEAD", 0)  # the reader soon waits for a lane
+    monkeypatch.setattr(pipeline, "BATCH_BYTES", 1)
+    start, started = threading.Thread.start, list[threading.Thread]()
+
+    def interrupted(self: threading.Thread) -> None:
+        if self.name.startswith("lane-"):
+            raise KeyboardInterrupt
+        start(self)
+        if self.name.startswith("reader-"):
+            started.append(self)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        encode([scene], tmp_path / "s", chip_size=32)
+    assert started
+    for thread in started:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(
