@@ -5,34 +5,34 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
 from embedstore.errors import DamageError, QueryError
-from embedstore.segment import DTYPES as _EMPTY
 from embedstore.snapshot import DegradedIndexWarning, Snapshot
 from embedstore.store import Store
 from embedstore.vectors import to_unit
-from query import example
+from query import classify, example
+from query.answer import answer
 from query.filters import Filter
-from query.hits import Hits, Report
+from query.heat_map import heat_map
+from query.labels import Labels
 from query.plan import Goal
-from query.searcher import Found, Searcher
+from query.searcher import Searcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    import pyarrow as pa
     from numpy.typing import ArrayLike, NDArray
 
-    from embedstore.snapshot import Piece
-    from query.searcher import Selection
+    from query.answer import Own
+    from query.classify import Classified
+    from query.hits import Hits
 
-    Own = tuple[Piece, int]
-
-COLUMNS = ("id", "lon", "lat", "h3", "datetime", "datetime_end", "modalities", "valid_fraction")
+T = TypeVar("T")
 
 
 class Engine:
@@ -162,12 +162,100 @@ class Engine:
         goal = Goal.parse(recall)
         cell_list = None if cells is None else list(cells)
         filter_ = Filter.parse(bbox, within, cell_list, between, where)
+
+        def of(searcher: Searcher) -> Hits:
+            query, own = self._query(searcher.snapshot, vector, chip, id, at, like, unlike)
+            return answer(searcher, query, searcher.select(filter_), int(k), goal, spread or 0.0, own)
+
+        return self._ask(of)
+
+    def classify_all(
+        self,
+        labels: Any,
+        path: str | Path,
+        *,
+        k: int = 5,
+        bbox: Sequence[float] | None = None,
+        within: Any = None,
+        cells: Iterable[str | int] | None = None,
+        between: Any = None,
+        where: str | None = None,
+    ) -> Classified:
+        """Give every chip the class of its nearest labelled ones, and write all as GeoParquet.
+
+        Columns: id, class, confidence (share of the k votes, each weighing one over its distance), distance (cosine,
+        to the nearest label), h3, datetime, geometry (centre of the chip).
+
+        Parameters
+        ----------
+        labels
+            ``{id: class}``, an Arrow table with columns ``id`` and ``class``, or (vectors, classes).
+        path
+            The file; it appears whole or not at all.
+        k
+            Labels that vote on each chip.
+        bbox, within, cells, between, where
+            Which chips; see :meth:`search`.
+
+        Raises
+        ------
+        InputError
+            If a part of the question makes no sense.
+        StorageError
+            If the file cannot be written.
+        """
+        filter_ = Filter.parse(bbox, within, None if cells is None else list(cells), between, where)
+
+        def of(searcher: Searcher) -> Classified:
+            known = Labels.parse(labels, searcher.snapshot)
+            return classify.write(searcher, searcher.select(filter_), known, k, Path(path))
+
+        return self._ask(of)
+
+    def heat_map(
+        self,
+        vector: ArrayLike | None = None,
+        *,
+        resolution: int,
+        chip: str | Path | None = None,
+        id: str | None = None,  # noqa: A002 - the column's name
+        at: tuple[float, float] | None = None,
+        like: Sequence[str] = (),
+        unlike: Sequence[str] = (),
+        bbox: Sequence[float] | None = None,
+        within: Any = None,
+        cells: Iterable[str | int] | None = None,
+        between: Any = None,
+        where: str | None = None,
+    ) -> pa.Table:
+        """Return how like the examples each H3 cell is: columns h3, chips, mean and best (cosine similarity).
+
+        Parameters
+        ----------
+        resolution
+            Of the cells, 0 to 15.
+        vector, chip, id, at, like, unlike, bbox, within, cells, between, where
+            See :meth:`search`.
+
+        Raises
+        ------
+        InputError
+            If a part of the question makes no sense.
+        """
+        filter_ = Filter.parse(bbox, within, None if cells is None else list(cells), between, where)
+
+        def of(searcher: Searcher) -> pa.Table:
+            query, _ = self._query(searcher.snapshot, vector, chip, id, at, like, unlike)
+            return heat_map(searcher, searcher.select(filter_), query, resolution)
+
+        return self._ask(of)
+
+    def _ask(self, of: Callable[[Searcher], T]) -> T:
+        """Answer from one searcher, should another thread move on meanwhile; give up segments found damaged."""
         while True:
-            searcher = self._searcher  # one for the whole question, should another thread move on meanwhile
+            searcher = self._searcher
             try:
-                query, own = self._query(searcher.snapshot, vector, chip, id, at, like, unlike)
-                selections = searcher.select(filter_)
-                return _answer(searcher, query, selections, int(k), goal, spread or 0.0, own)
+                return of(searcher)
             except DamageError as error:
                 self._give_up_segment(searcher, error)
 
@@ -220,98 +308,3 @@ class Engine:
         if self._encoder is None:
             self._encoder = load(self.store.encoder_folder, self.store.encoder)
         return to_unit(encode_chip(path, self._encoder), self.store.encoder.dimension)
-
-
-def _answer(
-    searcher: Searcher,
-    query: NDArray[np.float32],
-    selections: list[Selection],
-    k: int,
-    goal: Goal,
-    metres: float,
-    own: Own | None,
-) -> Hits:
-    candidates = sum(s.count for s in selections)
-    index = searcher.snapshot.index
-    filtered = any(s.rows is not None for s in selections)
-    effort = goal.filtered_effort(index) if filtered else goal.effort(index)
-    wanted = k if not metres else 4 * k
-    while True:
-        found = searcher.search(query, selections, min(wanted, max(candidates, 1)), effort, goal.share)
-        if own is not None:
-            found = [
-                _with_own(f, s, own, query) for f, s in zip(found, [s for s in selections if s.count], strict=True)
-            ]
-        hits = _merge(searcher.snapshot, found, candidates, k, wanted, metres, own)
-        if len(hits) == min(k, candidates) or not metres or wanted >= candidates:
-            return hits
-        wanted *= 4
-        if wanted >= candidates // 4:
-            effort = None  # so much is asked for that a scan is cheaper than probing for it
-
-
-def _merge(
-    snapshot: Snapshot, found: list[Found], candidates: int, k: int, wanted: int, metres: float, own: Own | None
-) -> Hits:
-    """Join what the pieces gave, best first, thin it out on the ground, and add the columns."""
-    scores = np.concatenate([f.scores for f in found]) if found else np.empty(0, np.float32)
-    piece = np.repeat(np.arange(len(found)), [len(f.rows) for f in found])
-    rows = np.concatenate([f.rows for f in found]) if found else np.empty(0, np.int64)
-    order = np.argsort(-scores, kind="stable")
-    if own is not None and len(order) > 1:
-        # near-duplicates may score the same to the last bit; the chip that was asked about goes before them
-        mine = np.flatnonzero((rows[order] == own[1]) & (piece[order] == _position(found, own[0])))
-        if len(mine) and scores[order[mine[0]]] >= scores[order[0]] - 1e-4:
-            order = np.concatenate([order[mine], np.delete(order, mine)])
-    order = order[:wanted]
-    if metres:
-        lon, lat = (_gather(found, piece[order], rows[order], c) for c in ("lon", "lat"))
-        order = order[example.spread(lon, lat, metres, k)]
-    order = order[:k]
-    columns = {c: _gather(found, piece[order], rows[order], c) for c in COLUMNS}
-    return Hits(scores[order], columns, _report(found, candidates, k), snapshot, found, piece[order], rows[order])
-
-
-def _position(found: list[Found], piece: Piece) -> int:
-    return next((i for i, f in enumerate(found) if f.piece is piece), -1)
-
-
-def _with_own(found: Found, selection: Selection, own: Own, query: NDArray[np.float32]) -> Found:
-    """Add the chip that was asked about where thousands of equal codes crowded it out."""
-    piece, row = own
-    if found.piece is not piece or (found.rows == row).any():
-        return found
-    if selection.rows is not None and not (selection.rows == row).any():
-        return found
-    score = query @ piece.segment.take_vectors(np.array([row]))[0].astype(np.float32)
-    return replace(found, rows=np.append(row, found.rows), scores=np.append(score, found.scores).astype(np.float32))
-
-
-def _gather(found: list[Found], piece: NDArray[np.int64], rows: NDArray[np.int64], name: str) -> NDArray[Any]:
-    """Return a column of hits that stand in several pieces."""
-    if len(found) == 1:
-        return found[0].piece.segment.take(name, rows)
-    out: NDArray[Any] | None = None
-    for i, f in enumerate(found):
-        here = piece == i
-        values = f.piece.segment.take(name, rows[here])
-        out = np.empty(len(rows), values.dtype) if out is None else out
-        out[here] = values
-    return out if out is not None else np.empty(0, _EMPTY[name])
-
-
-def _report(found: list[Found], candidates: int, k: int) -> Report:
-    plans = list(dict.fromkeys(f.plan for f in found))
-    notes = []
-    if candidates == 0:
-        notes.append("no chip passes the filter")
-    elif k > candidates:
-        notes.append(f"k = {k}, but only {candidates} chips pass the filter")
-    return Report(
-        plan="+".join(plans) or "empty",
-        exact=plans in ([], ["exact"]),
-        candidates=candidates,
-        scanned=sum(f.scanned for f in found),
-        lists_probed=sum(f.lists for f in found),
-        warnings=tuple(notes),
-    )
