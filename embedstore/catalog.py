@@ -35,6 +35,8 @@ class Codebook:
         Number of inverted lists.
     trained_rows
         Rows of the store when it was trained.
+    error
+        Mean squared distance between unit vectors and what their codes stand for, on some held back from training.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Codebook:
     factory: str
     lists: int
     trained_rows: int
+    error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,12 @@ class Catalog:
         if not (self.folder / "CURRENT").exists():
             return None
         name = read_json(self.folder / "CURRENT")["index"]
-        return _from_dict(read_json(self.folder / name / "index.json"))
+        path = self.folder / name / "index.json"
+        body = read_json(path)
+        try:
+            return _from_dict(body)
+        except (TypeError, KeyError) as error:
+            raise DamageError(f"{path} is of another version of embedstore. Run `embedstore index`.") from error
 
     def publish(self, index: Index, instead_of: str | None) -> bool:
         """Make an index live if the live one is still the one named; return whether it was.
@@ -160,12 +168,12 @@ class Catalog:
             home.mkdir(parents=True)
         return home / "codebook.faiss"
 
-    def seal_codebook(self, path: Path, factory: str, lists: int, trained_rows: int) -> Codebook:
+    def seal_codebook(self, path: Path, factory: str, lists: int, trained_rows: int, error: float) -> Codebook:
         """Make a written codebook durable and describe it."""
         with storage_errors("write the codebook", path):
             sync_file(path)
             sync_folder(path.parent)
-            return Codebook(path.parent.name, sha256(path), factory, lists, trained_rows)
+            return Codebook(path.parent.name, sha256(path), factory, lists, trained_rows, error)
 
     def row_map(self, batch: str) -> Path | None:
         """Return the row map of a commit, if it wrote one."""

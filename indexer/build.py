@@ -33,6 +33,10 @@ FLAT_ROWS = 20_000
 """Below this a flat scan is faster than probing, and there is no codebook."""
 GROWTH = 4
 """A new codebook is trained when the rows have grown this many times since the last."""
+DRIFT = 1.2
+"""A new codebook is trained when the codes of new rows err this many times as much as those it was trained for."""
+NEWS = 0.1
+"""Only once the new rows are this share of those it was trained for: training costs about as much as filling them."""
 DEAD = 0.2
 """A segment of which more than this share was deleted is written anew."""
 FINEST = 2
@@ -150,19 +154,26 @@ class _Build:
         old = snapshot.index.codebook if snapshot.index else None
         if old and snapshot.rows < GROWTH * old.trained_rows:
             try:
-                self.store.catalog.codebook_file(old)
+                if self._fits(snapshot, old):
+                    return old, False
             except DamageError as error:
                 snapshot.degraded.append(str(error))
-            else:
-                return old, False
         return self._train(snapshot, 0), True
+
+    def _fits(self, snapshot: Snapshot, book: Codebook) -> bool:
+        """Tell whether the rows that came since a codebook was trained are like those that it was trained for."""
+        path = self.store.catalog.codebook_file(book)
+        new = [p for p in snapshot.pieces if p.segment.manifest.codebook != book.name]
+        if sum(p.count for p in new) < NEWS * book.trained_rows:
+            return True
+        return codebook.error(path, new) <= DRIFT * book.error
 
     def _train(self, snapshot: Snapshot, fineness: int) -> Codebook:
         self.stage("train")
         spec = IndexSpec.for_rows(snapshot.rows, self.store.encoder.dimension, fineness)
         path = self.store.catalog.new_codebook_file()
-        lists = codebook.train(snapshot, spec, path, self.device)
-        return self.store.catalog.seal_codebook(path, spec.factory, lists, snapshot.rows)
+        lists, error = codebook.train(snapshot, spec, path, self.device)
+        return self.store.catalog.seal_codebook(path, spec.factory, lists, snapshot.rows, error)
 
     def _fill(self, snapshot: Snapshot, book: Codebook | None) -> tuple[list[str], tuple[Effort, ...]]:
         """Bring all rows into segments of this codebook; return their names and the calibration."""

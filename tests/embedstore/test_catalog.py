@@ -7,13 +7,14 @@ import pytest
 
 from embedstore.catalog import Catalog, Codebook, Effort, Index
 from embedstore.errors import DamageError
+from embedstore.sealed import read_json, write_json
 from embedstore.store import Store
 from tests.embedstore import make
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CODEBOOK = Codebook("c" * 32, "d" * 64, "OPQ2,IVF16,PQ2", 16, 1000)
+CODEBOOK = Codebook("c" * 32, "d" * 64, "OPQ2,IVF16,PQ2", 16, 1000, 0.1)
 
 
 def index(name: str) -> Index:
@@ -62,11 +63,22 @@ def test_damage_is_found_and_published_over(tmp_path: Path, file: str, how: str)
     assert catalog.current() == index("b")
 
 
+def test_an_index_of_another_version_says_so(tmp_path: Path) -> None:
+    catalog = make.store(tmp_path / "s").catalog
+    assert catalog.publish(index("a"), None)
+    path = catalog.folder / ("a" * 32) / "index.json"
+    body = read_json(path)
+    del body["codebook"]["error"]
+    write_json(path, body)
+    with pytest.raises(DamageError, match="another version"):
+        catalog.current()
+
+
 def test_a_codebook_is_checked_before_it_is_read(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "_index")
     path = catalog.new_codebook_file()
     path.write_bytes(b"codebook")
-    made = catalog.seal_codebook(path, "OPQ2,IVF16,PQ2", 16, 1000)
+    made = catalog.seal_codebook(path, "OPQ2,IVF16,PQ2", 16, 1000, 0.1)
     assert catalog.codebook_file(made) == path
     path.write_bytes(b"codeboox")
     with pytest.raises(DamageError, match="codebook"):

@@ -12,6 +12,7 @@ from embedstore.extras import faiss
 from embedstore.spec import IndexSpec
 from embedstore.store import Store
 from indexer import build as build_module
+from indexer import codebook
 from indexer.build import build
 from query import Engine
 from tests.embedstore import make
@@ -61,6 +62,43 @@ def test_a_codebook_that_misses_the_recall_is_made_finer(tmp_path: Path, monkeyp
     assert fine.factory is not None
     assert fine.factory.endswith("PQ8")
     assert fine.recall > coarse.recall
+
+
+def test_a_codebook_is_trained_anew_for_rows_that_it_does_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_module, "FLAT_ROWS", 1000)
+    store = filled(tmp_path / "s", 3000)
+    assert build(store.path, recall=0.5).trained
+    store.append(make.chips(list(range(3000, 3600))))
+    assert not build(store.path, recall=0.5).trained  # more of the same
+    strange = {"seed": 1, "box": (-64.0, -33.0, -60.0, -30.0)}  # other places, other vectors
+    store.append(make.chips(list(range(4000, 4200)), **strange))
+    assert not build(store.path, recall=0.5).trained  # too few to matter
+    store.append(make.chips(list(range(5000, 8000)), **strange))
+    again = build(store.path, recall=0.5)
+    assert again.trained
+    assert again.segments == 1
+    store.append(make.chips(list(range(8000, 9000)), **strange))
+    assert not build(store.path, recall=0.5).trained  # now it knows them
+    assert Store.open(store.path).verify() == []
+    assert mean_recall(store.path, 3000) >= 0.9
+
+
+def test_the_error_of_a_codebook_is_that_of_its_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_module, "FLAT_ROWS", 1000)
+    store = filled(tmp_path / "s", 2000)
+    build(store.path, recall=0.5)
+    book = store.catalog.current().codebook
+    assert book is not None
+    pieces = store.snapshot().pieces
+    index = faiss().read_index(str(store.catalog.codebook_file(book)))
+    vectors = np.concatenate([p.segment.vectors for p in pieces]).astype(np.float32)
+    index.add(vectors)
+    faiss().extract_index_ivf(index).make_direct_map()
+    error = float(((vectors - index.reconstruct_n(0, len(vectors))) ** 2).sum(axis=1).mean())
+    assert codebook.error(store.catalog.codebook_file(book), pieces) == pytest.approx(error, rel=1e-4)
+    assert error < book.error < 2 * error  # worse on what it has not seen
 
 
 def test_small_and_empty_stores_get_a_flat_index(tmp_path: Path) -> None:
