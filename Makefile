@@ -33,6 +33,8 @@ bench: $(READY_TEST)
 	$(PY) -m benchmarks.encode --json benchmarks/results/encode.json
 	$(PY) -m benchmarks.search --rows 200000 --json benchmarks/results/search.json
 	$(PY) -m benchmarks.cold_start --rows 1000000 --json benchmarks/results/cold_start.json
+	$(PY) -m benchmarks.classify --rows 1000000 --json benchmarks/results/classify.json
+	$(PY) -m benchmarks.concurrency --rows 200000 --json benchmarks/results/concurrency.json
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
