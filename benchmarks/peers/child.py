@@ -40,6 +40,8 @@ def serve(pipe: Connection, name: str, folder: Path, scratch: Path, threads: int
 def _do(peer: Peer, folder: Path, scratch: Path, what: str, *args: Any) -> Any:
     if what == "sweep":
         return peer.sweep()
+    if what == "filters":
+        return peer.filters
     if what == "ask":
         return _ask(peer, *args)
     rows = Rows.open(folder)

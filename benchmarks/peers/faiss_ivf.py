@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.peers.base import Peer, Rows, Where, cores
 from embedstore.extras import faiss
 from embedstore.spec import IndexSpec
+from indexer.codebook import ROTATION_ROUNDS, ROTATION_ROWS, TRAIN_PER_LIST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GRID = ((1, 30), (2, 50), (4, 100), (8, 100), (16, 200), (32, 400), (64, 800), (128, 1600), (256, 3200))
-TRAINING = 64
-"""Training rows a list: enough for k-means, as FAISS's own advice (39 to 256) has it."""
 
 
 class FaissIVF(Peer):
@@ -41,14 +40,16 @@ class FaissIVF(Peer):
         raise NotImplementedError
 
     def build(self, rows: Rows, folder: Path) -> None:  # noqa: ARG002 - it lives in memory alone
-        """Train on a sample, then add every row."""
+        """Train on as many rows and for as many rounds as our own index does, then add every row."""
         self._rows = rows
         self._f.omp_set_num_threads(cores())
         self._index = self._f.index_factory(
             rows.dimension, self.factory(len(rows), rows.dimension), self._f.METRIC_INNER_PRODUCT
         )
+        rotation = self._f.downcast_VectorTransform(self._index.chain.at(0))
+        rotation.niter, rotation.niter_pq, rotation.max_train_points = ROTATION_ROUNDS, 4, ROTATION_ROWS
         lists = self._f.extract_index_ivf(self._index).nlist
-        count = min(len(rows), max(TRAINING * lists, 65_536))
+        count = min(len(rows), max(TRAIN_PER_LIST * lists, ROTATION_ROWS))
         sample = np.sort(np.random.default_rng(0).choice(len(rows), count, replace=False))
         self._index.train(rows.vectors[sample])
         for part in rows.chunks():

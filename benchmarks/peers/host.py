@@ -77,6 +77,11 @@ class Host:
         settings: list[dict[str, Any]] = self._hear()
         return settings
 
+    def filters(self) -> bool:
+        """Return whether the peer can filter."""
+        self._tell("filters")
+        return bool(self._hear())
+
     def ask(
         self, queries: NDArray[np.float32], k: int, knobs: dict[str, Any], wheres: Sequence[Where | None] | None = None
     ) -> tuple[NDArray[np.float64], list[NDArray[np.int64]]]:
