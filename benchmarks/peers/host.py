@@ -63,6 +63,11 @@ class Host:
             self._child.start()
         theirs.close()
 
+    @property
+    def pid(self) -> int:
+        """Of the child."""
+        return self._child.pid or 0
+
     def build(self) -> dict[str, float]:
         """Take in all rows: ``seconds``, and ``peak_gb``, the most ``anon_gb`` that :meth:`resident` saw."""
         self._tell("build")
@@ -116,7 +121,7 @@ class Host:
 
     def resident(self) -> dict[str, float]:
         """Return memory now as :func:`benchmarks.peers.memory.resident` does, of the child and all that it started."""
-        return memory.resident(memory.family(self._child.pid or 0))
+        return memory.resident(memory.family(self.pid))
 
     def close(self) -> None:
         """Let the peer close, then make sure that neither it nor anything it started is left."""
@@ -154,7 +159,7 @@ class Host:
         return PeerError(f"{self.peer}: its process has ended (exit code {code}). Closed before, or out of memory?")
 
     def _end(self) -> None:
-        living = memory.family(self._child.pid or 0) if self._child.is_alive() else []
+        living = memory.family(self.pid) if self._child.is_alive() else []
         for pid in living:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

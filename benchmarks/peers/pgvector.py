@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from benchmarks.peers.base import Peer, Rows, Where
+from benchmarks.peers.base import Peer, Rows, Where, require
 from benchmarks.peers.postgres import Cluster
 
 if TYPE_CHECKING:
@@ -99,20 +99,14 @@ class PgVector(Peer):
 
 def _adapt(connection: Any) -> None:
     """Teach psycopg to send an array as a binary ``halfvec``: two int16 (length, 0), then the halves, big-endian."""
-    from psycopg.adapt import Dumper
-    from psycopg.pq import Format
-    from psycopg.types import TypeInfo
+    adapt, pq, types = (require(f"psycopg.{part}", "psycopg[binary]") for part in ("adapt", "pq", "types"))
 
-    class Half(Dumper):
-        format = Format.BINARY
+    def dump(_: object, vector: NDArray[np.float32]) -> bytes:
+        return struct.pack(">hh", len(vector), 0) + vector.astype(">f2").tobytes()
 
-        def dump(self, obj: NDArray[np.float32]) -> bytes:
-            return struct.pack(">hh", len(obj), 0) + obj.astype(">f2").tobytes()
-
-    info = TypeInfo.fetch(connection, "halfvec")
-    assert info
-    Half.oid = info.oid
-    connection.adapters.register_dumper(np.ndarray, Half)
+    oid = types.TypeInfo.fetch(connection, "halfvec").oid
+    half = type("Half", (adapt.Dumper,), {"format": pq.Format.BINARY, "oid": oid, "dump": dump})
+    connection.adapters.register_dumper(np.ndarray, half)
 
 
 def _copy(connection: Any, rows: Rows) -> None:
