@@ -116,6 +116,21 @@ def test_a_peer_finds_the_nearest_rows_that_pass(
     assert not any(Path(f"/proc/{pid}").exists() for pid in started)
 
 
+@pytest.mark.parametrize(("peer", "kind"), [("ivf_pq", "IndexIVFPQ"), ("ivf_fastscan", "IndexIVFPQFastScan")])
+def test_a_faiss_peer_is_what_its_name_says(peer: str, kind: str) -> None:
+    skip_without(peer)
+    from benchmarks.peers.faiss_ivf import FaissIVF, lists_for
+    from embedstore.extras import faiss
+
+    made = PEERS[peer]()
+    assert isinstance(made, FaissIVF)
+    index = faiss().index_factory(384, made.factory(1_000_000, 384))
+    assert type(faiss().downcast_VectorTransform(index.chain.at(0))).__name__ == "OPQMatrix"
+    ivf = faiss().downcast_index(faiss().extract_index_ivf(index))
+    assert type(ivf).__name__ == kind
+    assert ivf.nlist == lists_for(1_000_000, 384)
+
+
 def test_a_filter_holds_its_edges() -> None:
     rows = Rows(
         np.eye(6, dtype=np.float32),
