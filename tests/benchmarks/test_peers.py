@@ -173,8 +173,12 @@ def test_a_peer_that_fails_says_why_and_is_gone(folder: Path, queries: NDArray[n
             host.sweep()
 
 
-def test_a_server_ends_with_the_process_that_started_it(folder: Path, tmp_path: Path) -> None:
+def test_a_server_ends_with_the_process_that_started_it(
+    folder: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     skip_without("pgvector")
+    # Killed, it cannot remove the folder of its socket; a short path, as sockets need.
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("s")))
     with Host("pgvector", folder, tmp_path) as host:
         host.build()
         server = memory.family(host.pid)[1:]
