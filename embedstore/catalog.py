@@ -9,8 +9,8 @@ them, because appends write them before any index exists and one index hands the
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from embedstore.errors import DamageError, storage_errors
 from embedstore.sealed import locked, read_json, sha256, sync_file, sync_folder, write_json
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Codebook:
-    """A trained codebook: coarse centroids, rotation, product quantiser.
+    """A trained codebook: coarse centroids, rotation, quantiser.
 
     Parameters
     ----------
@@ -67,6 +67,61 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True)
+class FilteredEffort:
+    """The same under a filter.
+
+    Parameters
+    ----------
+    share
+        Share of the candidates that the probed lists hold together, nearest lists first.
+    candidates
+        Best codes re-ranked exactly.
+    recall
+        Recall@10 measured on held-back queries that looked into stretches of the Earth other than their own.
+    fixed_us, row_ns
+        What it takes: microseconds, and nanoseconds for each candidate.
+    """
+
+    share: float
+    candidates: int
+    recall: float
+    fixed_us: float
+    row_ns: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What each recall costs in an index, measured on the machine that built it.
+
+    Parameters
+    ----------
+    efforts
+        Without a filter, cheapest first.
+    filtered
+        With one; empty where there are so few rows that filtered searches are exact.
+    exact_ns, scattered_ns
+        Nanoseconds for an exact score, of neighbouring rows and of scattered ones.
+    """
+
+    efforts: tuple[Effort, ...]
+    filtered: tuple[FilteredEffort, ...]
+    exact_ns: float
+    scattered_ns: float
+
+    @property
+    def best(self) -> float:
+        """The highest recall@10 that probing reaches."""
+        return max(e.recall for e in self.efforts)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Rebuild from plain data."""
+        efforts = tuple(Effort(**e) for e in data["efforts"])
+        filtered = tuple(FilteredEffort(**e) for e in data["filtered"])
+        return cls(efforts, filtered, data["exact_ns"], data["scattered_ns"])
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
     """One published index.
 
@@ -81,14 +136,14 @@ class Index:
     codebook
         The codebook of those segments that have lists, if any.
     calibration
-        Cheapest first.
+        None while there is no codebook.
     """
 
     name: str
     encoder: str
     segments: tuple[str, ...]
     codebook: Codebook | None = None
-    calibration: tuple[Effort, ...] = field(default=())
+    calibration: Calibration | None = None
 
 
 class Catalog:
@@ -186,5 +241,5 @@ class Catalog:
 
 def _from_dict(data: dict[str, Any]) -> Index:
     codebook = Codebook(**data["codebook"]) if data["codebook"] else None
-    efforts = tuple(Effort(**e) for e in data["calibration"])
-    return Index(data["name"], data["encoder"], tuple(data["segments"]), codebook, efforts)
+    calibration = Calibration.from_dict(data["calibration"]) if data["calibration"] else None
+    return Index(data["name"], data["encoder"], tuple(data["segments"]), codebook, calibration)

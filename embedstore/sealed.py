@@ -149,10 +149,9 @@ class Blocks:
     def check_rows(self, rows: NDArray[np.int64], width: int, offset: int = 0) -> None:
         """Make sure of scattered rows of `width` bytes each, the first at byte `offset`; raises as :meth:`check`."""
         if self._left:
-            first = (rows * width + offset) // BLOCK
-            self._check_blocks(first)
-            last = (rows * width + (offset + width - 1)) // BLOCK
-            self._check_blocks(last)
+            self._check_blocks((rows * width + offset) // BLOCK)
+            if BLOCK % width or offset % width:  # else no row lies across two blocks
+                self._check_blocks((rows * width + (offset + width - 1)) // BLOCK)
 
     def check_all(self) -> None:
         """Make sure of every byte; raises as :meth:`check`."""

@@ -137,6 +137,9 @@ class Segment:
         self.id_order: NDArray[np.int32] = self.blocks["id_order.i32"].bytes.view(np.int32)
         self.zones: NDArray[np.float64] = self.blocks["zones.f64"].bytes.view(np.float64).reshape(-1, 4)
         self.columns, self._offsets = self._map_columns()
+        self._widths = np.array([DTYPES[name].itemsize for name in self._offsets])
+        self._starts = np.array(list(self._offsets.values()))
+        self._ends = self._starts + self._widths - 1
 
     @property
     def name(self) -> str:
@@ -171,10 +174,24 @@ class Segment:
         self.blocks["rows.arrow"].check_rows(rows, DTYPES[name].itemsize, self._offsets[name])
         return self.columns[name][rows]
 
+    def check_columns(self, rows: NDArray[np.int64]) -> None:
+        """Make sure of all columns of scattered rows, at once."""
+        self.blocks["rows.arrow"].check_rows(rows[:, None] * self._widths + self._starts, 1)
+        self.blocks["rows.arrow"].check_rows(rows[:, None] * self._widths + self._ends, 1)
+
     def take_vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
         """Return scattered vectors, checked, shape (len(rows), dimension)."""
-        self.blocks["vectors.f16"].check_rows(rows, 2 * self.dimension)
+        self.check_vectors(rows)
         return self.vectors[rows]
+
+    def copy_vectors(self, rows: NDArray[np.int64], out: NDArray[np.float16]) -> None:
+        """Copy scattered vectors, checked, into memory of shape (len(rows), dimension)."""
+        self.check_vectors(rows)
+        self.vectors.take(rows, axis=0, out=out, mode="clip")  # the other modes copy twice
+
+    def check_vectors(self, rows: NDArray[np.int64]) -> None:
+        """Make sure of scattered vectors."""
+        self.blocks["vectors.f16"].check_rows(rows, 2 * self.dimension)
 
     def read_vectors(self, start: int, stop: int) -> NDArray[np.float16]:
         """Return a range of vectors, checked, without a copy."""

@@ -180,6 +180,9 @@ class GridSpec:
 _CELL_AREA = tuple(5.10066e14 / (2 + 120 * 7**r) for r in range(16))
 
 
+QUANTIZERS = ("rabitq", "pq")
+
+
 @dataclass(frozen=True, slots=True)
 class IndexSpec:
     """How vectors are quantised for search.
@@ -187,7 +190,7 @@ class IndexSpec:
     Parameters
     ----------
     factory
-        FAISS index factory string of the codebook, e.g. ``OPQ32,IVF1024,PQ32``.
+        FAISS index factory string of the codebook, e.g. ``RR256,IVF1024,RaBitQ``.
     metric
         Always ``cosine``: vectors are unit length and compared by inner product.
     """
@@ -199,20 +202,45 @@ class IndexSpec:
         if self.metric != "cosine":
             raise SpecError(f"metric {self.metric!r} is not known; vectors are compared by 'cosine'.")
 
+    @property
+    def quantizer(self) -> str:
+        """Its quantiser, as :meth:`for_rows` names it."""
+        return "rabitq" if "RaBitQ" in self.factory else "pq"
+
+    @staticmethod
+    def check_quantizer(name: str) -> None:
+        """Raise SpecError if there is no quantiser of this name."""
+        if name not in QUANTIZERS:
+            raise SpecError(f"quantizer {name!r} is not known; choose {' or '.join(map(repr, QUANTIZERS))}.")
+
     @classmethod
-    def for_rows(cls, rows: int, dimension: int, fineness: int = 0) -> Self:
-        """Choose a rotated IVF-PQ for this many vectors.
+    def for_rows(cls, rows: int, dimension: int, fineness: int = 0, quantizer: str = "rabitq") -> Self:
+        """Choose how to quantise this many vectors.
 
         Parameters
         ----------
         rows
             About 4·√rows inverted lists, rounded down to a power of two.
         dimension
-            Of the vectors. A code byte stands for eight dimensions or more, and there are at most 64.
+            Of the vectors.
         fineness
-            How often to double the code bytes, for vectors that are hard to quantise.
+            How often to double the bits of a code, for vectors that are hard to quantise.
+        quantizer
+            ``rabitq`` (RaBitQ, Gao & Long 2024, after a random rotation: one bit a dimension, more below 64
+            dimensions) or ``pq`` (a product quantiser after a trained rotation, OPQ, Ge et al. 2013: a byte for eight
+            dimensions or more, at most 64 bytes).
+
+        Raises
+        ------
+        SpecError
+            If the quantiser is another.
         """
+        cls.check_quantizer(quantizer)
         lists = 1 << max(4, round(4 * rows**0.5).bit_length() - 1)
+        if quantizer == "rabitq":
+            bits = 1 << max(0, min(3, (63 // dimension).bit_length()))
+            bits = min(8, bits << fineness)
+            return cls(f"RR{dimension},IVF{lists},RaBitQ{bits if bits > 1 else ''}")
         fitting = [m for m in range(1, dimension + 1) if dimension % m == 0]
         codes = max((m for m in fitting if m <= 64 and dimension >= 8 * m), default=1) if dimension >= 16 else dimension
         finer = [m for m in fitting if codes < m <= codes << fineness]

@@ -18,7 +18,7 @@ from embedstore.catalog import Index
 from embedstore.errors import ConflictError, DamageError
 from embedstore.housekeeping import MOST_SEGMENTS
 from embedstore.segment import Segment, SegmentDraft
-from embedstore.spec import IndexSpec
+from embedstore.spec import QUANTIZERS, IndexSpec
 from embedstore.store import Store
 from indexer import calibrate, codebook
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from embedstore.catalog import Codebook, Effort
+    from embedstore.catalog import Calibration, Codebook
     from embedstore.snapshot import Piece, Snapshot
 
 FLAT_ROWS = 20_000
@@ -61,7 +61,7 @@ class BuildReport:
     recall
         The best recall@10 that the calibration reached; 1 for a flat index.
     calibration
-        Its points, cheapest first.
+        What each recall costs; None for a flat index.
     seconds
         Seconds by stage.
     """
@@ -72,7 +72,7 @@ class BuildReport:
     factory: str | None
     trained: bool
     recall: float
-    calibration: tuple[Effort, ...]
+    calibration: Calibration | None
     seconds: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,9 +82,10 @@ class BuildReport:
 
 def build(
     store: str | Path,
-    recall: float = 0.95,
+    recall: float = 0.99,
     device: str = "auto",
     progress: Callable[[str], None] | None = None,
+    quantizer: str | None = None,
 ) -> BuildReport:
     """Build or extend the index of a store and make it live.
 
@@ -98,23 +99,29 @@ def build(
         ``auto``, ``cpu`` or ``cuda``, for training and assignment.
     progress
         Called with the name of each stage as it begins.
+    quantizer
+        ``rabitq`` or ``pq`` (see :class:`embedstore.spec.IndexSpec`); if None, that of the live index, else RaBitQ.
 
     Raises
     ------
-    NotAStoreError, QueryError, StorageError, ConflictError, MissingExtraError
-        If there is no store, the recall makes no sense, the disk refuses, other builders win every race, or FAISS
-        is not installed.
+    NotAStoreError, QueryError, SpecError, StorageError, ConflictError, MissingExtraError
+        If there is no store, the recall makes no sense, the quantiser is not known, the disk refuses, other builders
+        win every race, or FAISS is not installed.
     """
     calibrate.check_recall(recall)
     opened = Store.open(store)
-    return _Build(opened, codebook.resolve_device(device), recall, progress or (lambda _: None)).run()
+    return _Build(opened, codebook.resolve_device(device), recall, progress or (lambda _: None), quantizer).run()
 
 
 class _Build:
     """One run, which keeps the times of its stages."""
 
-    def __init__(self, store: Store, device: str, recall: float, progress: Callable[[str], None]) -> None:
-        self.store, self.device, self.recall = store, device, recall
+    def __init__(
+        self, store: Store, device: str, recall: float, progress: Callable[[str], None], quantizer: str | None
+    ) -> None:
+        if quantizer is not None:
+            IndexSpec.check_quantizer(quantizer)
+        self.store, self.device, self.recall, self.quantizer = store, device, recall, quantizer
         self._tell = progress
         self.seconds: dict[str, float] = {}
         self._stage, self._since = "", time.perf_counter()
@@ -137,7 +144,7 @@ class _Build:
         book, trained = self._codebook(snapshot) if snapshot.rows >= FLAT_ROWS else (None, False)
         names, calibration = self._fill(snapshot, book)
         for fineness in range(1, 1 + FINEST):
-            if book is None or not trained or calibration[-1].recall >= self.recall:
+            if calibration is None or not trained or calibration.best >= self.recall:
                 break
             book = self._train(snapshot, fineness)
             names, calibration = self._fill(snapshot, book)
@@ -145,14 +152,15 @@ class _Build:
         index = self._publish(snapshot, names, book, calibration)
         self._sweep(damaged)
         self.stage("")
-        best = max((e.recall for e in calibration), default=1.0)
+        best = calibration.best if calibration else 1.0
         factory = book.factory if book else None
         return BuildReport(index.name, snapshot.rows, len(names), factory, trained, best, calibration, self.seconds)
 
     def _codebook(self, snapshot: Snapshot) -> tuple[Codebook, bool]:
         """Return the live codebook if it still serves, else train one."""
         old = snapshot.index.codebook if snapshot.index else None
-        if old and snapshot.rows < GROWTH * old.trained_rows:
+        wanted = self.quantizer is None or old is None or self.quantizer == IndexSpec(old.factory).quantizer
+        if old and wanted and snapshot.rows < GROWTH * old.trained_rows:
             try:
                 if self._fits(snapshot, old):
                     return old, False
@@ -170,12 +178,14 @@ class _Build:
 
     def _train(self, snapshot: Snapshot, fineness: int) -> Codebook:
         self.stage("train")
-        spec = IndexSpec.for_rows(snapshot.rows, self.store.encoder.dimension, fineness)
+        old = snapshot.index.codebook if snapshot.index else None
+        kind = self.quantizer or (IndexSpec(old.factory).quantizer if old else QUANTIZERS[0])
+        spec = IndexSpec.for_rows(snapshot.rows, self.store.encoder.dimension, fineness, kind)
         path = self.store.catalog.new_codebook_file()
         lists, error = codebook.train(snapshot, spec, path, self.device)
         return self.store.catalog.seal_codebook(path, spec.factory, lists, snapshot.rows, error)
 
-    def _fill(self, snapshot: Snapshot, book: Codebook | None) -> tuple[list[str], tuple[Effort, ...]]:
+    def _fill(self, snapshot: Snapshot, book: Codebook | None) -> tuple[list[str], Calibration | None]:
         """Bring all rows into segments of this codebook; return their names and the calibration."""
         todo = self._todo(snapshot, book)
         names = [p.segment.name for p in snapshot.pieces if p not in todo]
@@ -222,9 +232,9 @@ class _Build:
             draft.seal(rows, encoder.dimension, encoder.fingerprint, files, book.name if book else "")
             return draft.name
 
-    def _calibrate(self, snapshot: Snapshot, names: list[str], book: Codebook | None) -> tuple[Effort, ...]:
+    def _calibrate(self, snapshot: Snapshot, names: list[str], book: Codebook | None) -> Calibration | None:
         if book is None:
-            return ()
+            return None
         segments = [Segment(self.store.catalog.segments / n) for n in names]
         alive = {p.segment.name: p.alive for p in snapshot.pieces}
         path = self.store.catalog.codebook_file(book)
@@ -239,7 +249,7 @@ class _Build:
                 path.unlink(missing_ok=True)
 
     def _publish(
-        self, snapshot: Snapshot, names: list[str], book: Codebook | None, calibration: tuple[Effort, ...]
+        self, snapshot: Snapshot, names: list[str], book: Codebook | None, calibration: Calibration | None
     ) -> Index:
         """Make the index live; segments that another process published meanwhile are kept beside ours."""
         base = snapshot.index.segments if snapshot.index else ()

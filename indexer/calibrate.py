@@ -1,34 +1,49 @@
-"""Calibration: probes and candidates against recall, measured on held-back rows of the store itself."""
+"""Calibration: what each recall costs, measured on the store itself by the code that answers questions."""
 
 from __future__ import annotations
 
+import os
 import time
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from embedstore.catalog import Effort
+from embedstore import exact
+from embedstore.catalog import Calibration, Effort, FilteredEffort
 from embedstore.errors import QueryError
 from embedstore.extras import faiss
-from embedstore.vectors import to_unit
+from embedstore.lists import Allowed, Coarse, Lists
+from indexer import questions
+from indexer.questions import K, Part
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from embedstore.segment import Segment
+    from indexer.questions import Query, Stretch
 
-QUERIES = 256
-K = 10
-SEED = 21
-TIE = 1e-5
-"""A hit counts when its exact score is at least the true k-th minus this."""
-DEPTHS = (20, 50, 100, 200, 400, 800)
-MARGIN = 0.005
-"""Taken off what was measured: the queries to come are others."""
-TIMED = 32
-"""Queries that each effort is timed on, one at a time."""
+DEPTHS = (10, 20, 30, 50, 100, 200, 400, 800)
+SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
+TIMED = 16
+"""Questions that each effort is timed on, one at a time."""
+LENGTHS = (0.1, 0.5)
+"""Shares of the rows that the stretches of filtered questions hold."""
+LONGEST = 1 << 20
+"""Rows of the longest stretch."""
+INTO_STRETCHES = 128
+"""Questions into stretches of each length."""
+LEAST_FILTERED = 50_000
+"""Rows below which a filtered search is exact, which takes a millisecond."""
+GOOD_ENOUGH = 0.997
+NO_BETTER = 0.0005
+"""More is not tried once twice the probes gain less recall than this."""
+EXACT_TIMED = 32_768
+"""Rows whose exact scan is timed."""
 
 
 def check_recall(recall: float) -> None:
@@ -43,152 +58,171 @@ def check_recall(recall: float) -> None:
         raise QueryError(f"recall {recall!r} makes no sense; give a number above 0 and up to 1.")
 
 
-def calibrate(segments: list[Segment], alive: list[NDArray[np.bool_] | None], codebook: Path) -> tuple[Effort, ...]:
-    """Return the cheapest efforts for rising recall.
+def calibrate(segments: list[Segment], alive: list[NDArray[np.bool_] | None], codebook: Path) -> Calibration:
+    """Return what each recall@10 costs.
 
     Parameters
     ----------
     segments
-        With lists of one codebook.
+        With lists of one codebook, or flat (which are always scanned exactly, and left out).
     alive
         For each segment, which rows count; None if all.
     codebook
         Its checked file.
-
-    Returns
-    -------
-    Efforts, cheapest first, each of higher recall@10 than the one before.
     """
-    f = faiss()
-    index = f.read_index(str(codebook))
-    ivf = f.downcast_index(f.extract_index_ivf(index))
-    listed = [(s, a) for s, a in zip(segments, alive, strict=True) if s.manifest.codebook]
-    queries = _queries(listed)
-    kth = _true_kth(listed, queries)
-    rotated = index.chain.at(0).apply(queries)
-    largest = max(listed, key=lambda pair: pair[0].rows)[0]
-    points = []
-    probes = 1
-    while probes <= ivf.nlist:
-        scores = _reranked(listed, ivf, rotated, queries, probes)
-        _attach(ivf, largest)
-        for depth in DEPTHS:
-            if depth <= scores.shape[1]:
-                best = -np.sort(-scores[:, :depth], axis=1)[:, 1 : K + 1]  # the first is the query itself
-                recall = float((best >= kth[:, None] - TIE).mean())
-                cost = _milliseconds(largest, ivf, rotated[:TIMED], queries[:TIMED], probes, depth)
-                points.append((cost, Effort(probes, depth, round(max(0.0, recall - MARGIN), 4))))
-        if points[-1][1].recall >= 1 - MARGIN - 1e-4:
+    coarse = Coarse(codebook)
+    parts = [Part(s, a, Lists(s, coarse)) for s, a in zip(segments, alive, strict=True) if s.manifest.codebook]
+    one = partial(faiss().omp_set_num_threads, 1)
+    threads = faiss().omp_get_max_threads()
+    one()
+    try:
+        with ThreadPoolExecutor(os.cpu_count(), initializer=one) as pool:
+            queries = questions.draw(parts, coarse)
+            efforts = _unfiltered(parts, coarse, queries, pool)
+            number = max(range(len(parts)), key=lambda i: parts[i].segment.rows)
+            largest, own = parts[number], [q for q in queries if q.part == number]
+            in_place, scattered = _exact_costs(largest.segment, own)
+            filtered = _filtered(largest, coarse, own, pool) if largest.segment.rows >= LEAST_FILTERED else ()
+    finally:
+        faiss().omp_set_num_threads(threads)
+    return Calibration(efforts, filtered, in_place, scattered)
+
+
+def _unfiltered(
+    parts: Sequence[Part], coarse: Coarse, queries: Sequence[Query], pool: ThreadPoolExecutor
+) -> tuple[Effort, ...]:
+    """Return the cheapest efforts for rising recall without a filter."""
+    kth = questions.true_kth(parts, queries).tolist()
+    largest = max(parts, key=lambda p: p.segment.rows)
+    points: list[tuple[float, Effort]] = []
+    reached: list[float] = []
+    for probes in _steps(coarse.lists):
+        ranked = list(pool.map(partial(_ranked, parts, coarse, probes), queries))
+        cost = _by_depth(partial(_ask, largest, coarse, probes), queries[:TIMED])
+        points += [(cost(d), Effort(probes, d, questions.recall(ranked, d, kth))) for d in DEPTHS]
+        reached.append(points[-1][1].recall)
+        if reached[-1] >= GOOD_ENOUGH or (len(reached) > 2 and reached[-1] - reached[-3] < NO_BETTER):
             break
-        probes *= 2
-    return _frontier(points)
+    return tuple(_frontier(points))
 
 
-def _frontier(points: list[tuple[float, Effort]]) -> tuple[Effort, ...]:
+def _ranked(parts: Sequence[Part], coarse: Coarse, probes: int, query: Query) -> list[NDArray[np.float32]]:
+    """Return for each part the exact scores of the best codes in the nearest lists, in the order of the codes."""
+    f = faiss()
+    lists, scores = coarse.nearest(query.rotated, probes)
+    not_here = f.IDSelectorNot(f.IDSelectorRange(query.first, query.last))
+    return [
+        _codes(part, query, lists, scores, not_here if number == query.part else None)
+        for number, part in enumerate(parts)
+    ]
+
+
+def _filtered(
+    part: Part, coarse: Coarse, queries: Sequence[Query], pool: ThreadPoolExecutor
+) -> tuple[FilteredEffort, ...]:
+    """Return the cheapest efforts for rising recall in stretches of rows that do not hold the query's place."""
+    lengths = [min(LONGEST, int(share * part.segment.rows)) for share in LENGTHS]
+    sets = [questions.stretches(part, queries, length, INTO_STRETCHES) for length in lengths]
+    if not all(sets):
+        return ()
+    points = []
+    for share in SHARES:
+        ranked = [list(pool.map(partial(_among, part, coarse, share), stretches)) for stretches in sets]
+        costs = [_by_depth(partial(_ask_among, part, coarse, share), stretches[:TIMED]) for stretches in sets]
+        for depth in DEPTHS:
+            recall = min(
+                questions.recall(of, depth, [s.kth for s in stretches])
+                for of, stretches in zip(ranked, sets, strict=True)
+            )
+            short, long = (cost(depth) for cost in costs)
+            per_row = max(long - short, 0) / max(1, lengths[1] - lengths[0])
+            fixed = max(short - per_row * lengths[0], 0)
+            points.append((long, FilteredEffort(share, depth, recall, round(fixed * 1e6, 1), round(per_row * 1e9, 2))))
+        if points[-1][1].recall >= GOOD_ENOUGH:
+            break
+    return tuple(_frontier(points))
+
+
+def _among(part: Part, coarse: Coarse, share: float, stretch: Stretch) -> list[NDArray[np.float32]]:
+    """Return the same of a stretch, when lists are probed until a share of it is scanned."""
+    lists, scores = coarse.holding(stretch.query.rotated, stretch.counts, int(share * len(stretch.rows)))
+    return [_codes(part, stretch.query, lists, scores, Allowed(stretch.rows, part.segment.rows).selector)]
+
+
+def _codes(
+    part: Part, query: Query, lists: NDArray[np.int64], list_scores: NDArray[np.float32], allowed: Any
+) -> NDArray[np.float32]:
+    """Return the exact scores of the best codes in some lists, in the order of the codes."""
+    rows = _rows(part, query, lists, list_scores, allowed, DEPTHS[-1])
+    scores: NDArray[np.float32] = part.segment.take_vectors(rows).astype(np.float32) @ query.vector[0]
+    return scores
+
+
+def _ask(part: Part, coarse: Coarse, probes: int, query: Query, depth: int) -> None:
+    """Do what an unfiltered search does in one segment."""
+    lists, scores = coarse.nearest(query.rotated, probes)
+    exact.rerank(part.segment, query.vector, _rows(part, query, lists, scores, None, depth), K)
+
+
+def _ask_among(part: Part, coarse: Coarse, share: float, stretch: Stretch, depth: int) -> None:
+    """Do what a filtered search does in one segment, counting included."""
+    rows, query = stretch.rows, stretch.query
+    lists, scores = coarse.holding(query.rotated, part.lists.counts(rows), int(share * len(rows)))
+    allowed = Allowed(rows, part.segment.rows).selector
+    exact.rerank(part.segment, query.vector, _rows(part, query, lists, scores, allowed, depth), K)
+
+
+def _rows(
+    part: Part, query: Query, lists: NDArray[np.int64], list_scores: NDArray[np.float32], allowed: Any, depth: int
+) -> NDArray[np.int64]:
+    """Return the live rows whose codes are best in some lists, best first."""
+    rows: NDArray[np.int64] = part.lists.search(query.rotated, lists, list_scores, depth, allowed)[0]
+    rows = rows[rows >= 0]
+    return rows if part.alive is None else rows[part.alive[rows]]
+
+
+def _exact_costs(segment: Segment, queries: Sequence[Query]) -> tuple[float, float]:
+    """Return the nanoseconds that a row takes to be scored, in a stretch and among rows that do not pass."""
+    length = min(segment.rows, EXACT_TIMED)
+    stretch, scattered = np.arange(length), np.arange(0, min(segment.rows, 8 * length), 8)
+    costs = [
+        _seconds([partial(exact.best, segment, q.vector, rows, K) for q in queries[:TIMED]]) / len(rows)
+        for rows in (stretch, scattered)
+    ]
+    return round(costs[0] * 1e9, 2), round(costs[1] * 1e9, 2)
+
+
+def _by_depth(ask: Callable[[Any, int], None], some: Sequence[Any]) -> Callable[[int], float]:
+    """Return what questions take by how many codes they re-rank: a line through the least and the most."""
+    least, most = DEPTHS[0], DEPTHS[-1]
+    low, high = (_seconds([partial(ask, one, depth) for one in some]) for depth in (least, most))
+    slope = max(0.0, high - low) / max(1, most - least)
+    return lambda depth: low + slope * (depth - least)
+
+
+def _seconds(asks: Sequence[Callable[[], object]]) -> float:
+    """Return the median time of some questions."""
+    times = []
+    for ask in asks:
+        start = time.perf_counter()
+        ask()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def _steps(lists: int) -> list[int]:
+    """Return 1, 2, 3, 4, 6, 8, 12, ... up to all lists."""
+    powers = [1 << i for i in range(lists.bit_length())]
+    return sorted({p for power in powers for p in (power, power * 3 // 2) if p <= lists})
+
+
+E = TypeVar("E", Effort, FilteredEffort)
+
+
+def _frontier(points: list[tuple[float, E]]) -> list[E]:
     """Keep each effort that reaches a recall which no cheaper one does."""
-    kept: list[Effort] = []
+    kept: list[E] = []
     for _, effort in sorted(points, key=lambda p: (p[0], -p[1].recall)):
         if not kept or effort.recall > kept[-1].recall:
             kept.append(effort)
-    return tuple(kept)
-
-
-def _queries(listed: list[tuple[Segment, Any]]) -> NDArray[np.float32]:
-    rng = np.random.default_rng(SEED)
-    sizes = np.array([s.rows for s, _ in listed])
-    share = rng.multinomial(QUERIES, sizes / sizes.sum())
-    parts = []
-    for (segment, alive), n in zip(listed, share.tolist(), strict=True):
-        rows = np.arange(segment.rows) if alive is None else np.flatnonzero(alive)
-        parts.append(segment.take_vectors(np.sort(rng.choice(rows, min(n, len(rows)), replace=False))))
-    vectors = np.concatenate(parts).astype(np.float32)
-    return to_unit(vectors)
-
-
-def _true_kth(listed: list[tuple[Segment, Any]], queries: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the exact k-th best score of each query among the other rows, by blocks of matrix products."""
-    best = np.full((len(queries), K + 1), -np.inf, np.float32)
-    for segment, alive in listed:
-        for start in range(0, segment.rows, 16_384):
-            stop = min(start + 16_384, segment.rows)
-            scores = queries @ segment.read_vectors(start, stop).astype(np.float32).T
-            if alive is not None:
-                scores[:, ~alive[start:stop]] = -np.inf
-            top = np.partition(scores, -min(K + 1, scores.shape[1]), axis=1)[:, -(K + 1) :]
-            best = np.partition(np.concatenate([best, top], axis=1), -(K + 1), axis=1)[:, -(K + 1) :]
-    kth: NDArray[np.float32] = best.min(axis=1)
-    return kth
-
-
-def _milliseconds(
-    segment: Segment,
-    ivf: Any,
-    rotated: NDArray[np.float32],
-    queries: NDArray[np.float32],
-    probes: int,
-    depth: int,
-) -> float:
-    """Return the median time of one query in one segment at an effort, exact scores included."""
-    times = []
-    for i in range(len(queries)):
-        start = time.perf_counter()
-        list_scores, lists = ivf.quantizer.search(rotated[i : i + 1], probes)
-        rows = _best_codes(ivf, rotated[i : i + 1], lists, list_scores, depth)[1][0]
-        vectors = segment.take_vectors(rows[rows >= 0])
-        _ = vectors.astype(np.float32) @ queries[i]
-        times.append(time.perf_counter() - start)
-    return float(np.median(times)) * 1e3
-
-
-def _attach(ivf: Any, segment: Segment) -> None:
-    """Give a codebook the lists of a segment."""
-    f = faiss()
-    inverted = f.read_InvertedLists(f.FileIOReader(str(segment.folder / "lists.faiss")), f.IO_FLAG_MMAP)
-    inverted.this.disown()
-    ivf.replace_invlists(inverted, True)
-    ivf.ntotal = segment.rows
-
-
-def _best_codes(
-    ivf: Any,
-    rotated: NDArray[np.float32],
-    lists: NDArray[np.int64],
-    list_scores: NDArray[np.float32],
-    depth: int,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return scores and rows of the best codes of each query in the lists given, shape (queries, depth)."""
-    f = faiss()
-    params = f.SearchParametersIVF(nprobe=lists.shape[1])
-    codes, rows = np.empty((len(rotated), depth), np.float32), np.empty((len(rotated), depth), np.int64)
-    ivf.search_preassigned_c(
-        len(rotated), f.swig_ptr(rotated), depth, f.swig_ptr(lists), f.swig_ptr(list_scores),
-        f.swig_ptr(codes), f.swig_ptr(rows), False, params,
-    )  # fmt: skip
-    return codes, rows
-
-
-def _reranked(
-    listed: list[tuple[Segment, Any]],
-    ivf: Any,
-    rotated: NDArray[np.float32],
-    queries: NDArray[np.float32],
-    probes: int,
-) -> NDArray[np.float32]:
-    """Return exact scores of the best codes of each query, in the order of the codes, shape (queries, depth)."""
-    list_scores, lists = ivf.quantizer.search(rotated, probes)
-    depth = DEPTHS[-1]
-    all_codes, all_exact = [], []
-    for segment, alive in listed:
-        _attach(ivf, segment)
-        codes, rows = _best_codes(ivf, rotated, lists, list_scores, depth)
-        exact = np.full(rows.shape, -np.inf, np.float32)
-        for i, row in enumerate(rows):
-            found = row >= 0
-            found[found] &= True if alive is None else alive[row[found]]
-            exact[i, found] = segment.take_vectors(row[found]).astype(np.float32) @ queries[i]
-            codes[i, ~found] = -np.inf
-        all_codes.append(codes)
-        all_exact.append(exact)
-    codes, exact = np.concatenate(all_codes, axis=1), np.concatenate(all_exact, axis=1)
-    order = np.argsort(-codes, axis=1, kind="stable")[:, :depth]
-    return np.take_along_axis(exact, order, axis=1)
+    return kept

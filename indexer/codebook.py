@@ -24,6 +24,8 @@ TRAIN_PER_LIST = 48
 ROTATION_ROWS = 16_384
 """Training vectors for the rotation, which is the slow part."""
 ROTATION_ROUNDS = 12
+QUERY_BITS = 8
+"""To which RaBitQ rounds each dimension of a query."""
 HELD_BACK = 10
 """One in so many vectors of the sample tells how well the codebook fits what it was not trained on."""
 ERROR_ROWS = 10_000
@@ -59,11 +61,15 @@ def train(snapshot: Snapshot, spec: IndexSpec, path: Path, device: str) -> tuple
     f = faiss()
     index = f.index_factory(snapshot.encoder.dimension, spec.factory, f.METRIC_INNER_PRODUCT)
     ivf = f.downcast_index(f.extract_index_ivf(index))
-    ivf.cp.seed = ivf.pq.cp.seed = SEED
+    ivf.cp.seed = SEED
     ivf.cp.min_points_per_centroid = 1
     rotation = f.downcast_VectorTransform(index.chain.at(0))
-    rotation.niter, rotation.niter_pq = ROTATION_ROUNDS, 4
-    rotation.max_train_points = ROTATION_ROWS
+    if isinstance(ivf, f.IndexIVFPQ):
+        ivf.pq.cp.seed = SEED
+        rotation.niter, rotation.niter_pq = ROTATION_ROUNDS, 4
+        rotation.max_train_points = ROTATION_ROWS
+    else:
+        ivf.qb = QUERY_BITS
     if device == "cuda":
         ivf.clustering_index = f.index_cpu_to_all_gpus(f.IndexFlatIP(ivf.d))
     vectors = sample(snapshot.pieces, max(TRAIN_PER_LIST * ivf.nlist, ROTATION_ROWS))

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embedstore.segment import DTYPES as _EMPTY
+from embedstore.extras import faiss
 from query import example
-from query.hits import Hits, Report
+from query.hits import Hits, Report, gather
+from query.plan import Goal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstore.snapshot import Piece, Snapshot
-    from query.plan import Goal
     from query.searcher import Found, Searcher, Selection
 
     Own = tuple[Piece, int]
 
-COLUMNS = ("id", "lon", "lat", "h3", "datetime", "datetime_end", "modalities", "valid_fraction")
+SHARED = 128
+"""Queries of a batch that are searched together."""
 
 
 def answer(
@@ -46,12 +49,9 @@ def answer(
         The stored chip that was asked about, if it was a single one.
     """
     candidates = sum(s.count for s in selections)
-    index = searcher.snapshot.index
-    filtered = any(s.rows is not None for s in selections)
-    effort = goal.filtered_effort(index) if filtered else goal.effort(index)
     wanted = k if not metres else 4 * k
     while True:
-        found = searcher.search(query, selections, min(wanted, max(candidates, 1)), effort, goal.share)
+        (found,) = searcher.search(query, selections, min(wanted, max(candidates, 1)), goal)
         if own is not None:
             found = [
                 _with_own(f, s, own, query) for f, s in zip(found, [s for s in selections if s.count], strict=True)
@@ -61,17 +61,38 @@ def answer(
             return hits
         wanted *= 4
         if wanted >= candidates // 4:
-            effort = None  # so much is asked for that a scan is cheaper than probing for it
+            goal = Goal(None)  # so much is asked for that a scan is cheaper than probing for it
+
+
+def answer_many(
+    searcher: Searcher, queries: NDArray[np.float32], selections: list[Selection], k: int, goal: Goal
+) -> list[Hits]:
+    """Return the k best chips for each of some unit vectors, shape (n, d); the work is shared out over all cores."""
+    candidates = sum(s.count for s in selections)
+    cores = os.cpu_count() or 1
+    size = max(1, min(SHARED, -(-len(queries) // cores)))
+
+    def some(start: int) -> list[Hits]:
+        found = searcher.search(queries[start : start + size], selections, min(k, max(candidates, 1)), goal)
+        return [_merge(searcher.snapshot, of, candidates, k, k, 0.0, None) for of in found]
+
+    with ThreadPoolExecutor(cores, initializer=faiss().omp_set_num_threads, initargs=(1,)) as pool:
+        return [hits for part in pool.map(some, range(0, len(queries), size)) for hits in part]
 
 
 def _merge(
     snapshot: Snapshot, found: list[Found], candidates: int, k: int, wanted: int, metres: float, own: Own | None
 ) -> Hits:
-    """Join what the pieces gave, best first, thin it out on the ground, and add the columns."""
-    scores = np.concatenate([f.scores for f in found]) if found else np.empty(0, np.float32)
-    piece = np.repeat(np.arange(len(found)), [len(f.rows) for f in found])
-    rows = np.concatenate([f.rows for f in found]) if found else np.empty(0, np.int64)
-    order = np.argsort(-scores, kind="stable")
+    """Join what the pieces gave, best first, and thin it out on the ground."""
+    if len(found) == 1:
+        scores, rows = found[0].scores, found[0].rows
+        piece = np.zeros(len(rows), np.int64)
+        order = np.arange(len(rows))
+    else:
+        scores = np.concatenate([f.scores for f in found]) if found else np.empty(0, np.float32)
+        piece = np.repeat(np.arange(len(found)), [len(f.rows) for f in found])
+        rows = np.concatenate([f.rows for f in found]) if found else np.empty(0, np.int64)
+        order = np.argsort(-scores, kind="stable")
     if own is not None and len(order) > 1:
         # near-duplicates may score the same to the last bit; the chip that was asked about goes before them
         mine = np.flatnonzero((rows[order] == own[1]) & (piece[order] == _position(found, own[0])))
@@ -79,11 +100,11 @@ def _merge(
             order = np.concatenate([order[mine], np.delete(order, mine)])
     order = order[:wanted]
     if metres:
-        lon, lat = (_gather(found, piece[order], rows[order], c) for c in ("lon", "lat"))
+        lon, lat = (gather(found, piece[order], rows[order], c) for c in ("lon", "lat"))
         order = order[example.spread(lon, lat, metres, k)]
     order = order[:k]
-    columns = {c: _gather(found, piece[order], rows[order], c) for c in COLUMNS}
-    return Hits(scores[order], columns, _report(found, candidates, k), snapshot, found, piece[order], rows[order])
+    report = _report(found, candidates, k)
+    return Hits(scores[order], report, snapshot, found, piece[order], rows[order])
 
 
 def _position(found: list[Found], piece: Piece) -> int:
@@ -98,20 +119,9 @@ def _with_own(found: Found, selection: Selection, own: Own, query: NDArray[np.fl
     if selection.rows is not None and not (selection.rows == row).any():
         return found
     score = query @ piece.segment.take_vectors(np.array([row]))[0].astype(np.float32)
-    return replace(found, rows=np.append(row, found.rows), scores=np.append(score, found.scores).astype(np.float32))
-
-
-def _gather(found: list[Found], piece: NDArray[np.int64], rows: NDArray[np.int64], name: str) -> NDArray[Any]:
-    """Return a column of hits that stand in several pieces."""
-    if len(found) == 1:
-        return found[0].piece.segment.take(name, rows)
-    out: NDArray[Any] | None = None
-    for i, f in enumerate(found):
-        here = piece == i
-        values = f.piece.segment.take(name, rows[here])
-        out = np.empty(len(rows), values.dtype) if out is None else out
-        out[here] = values
-    return out if out is not None else np.empty(0, _EMPTY[name])
+    scores = np.append(score, found.scores).astype(np.float32)
+    order = np.argsort(-scores, kind="stable")
+    return replace(found, rows=np.append(row, found.rows)[order], scores=scores[order])
 
 
 def _report(found: list[Found], candidates: int, k: int) -> Report:

@@ -15,7 +15,7 @@ from embedstore.snapshot import DegradedIndexWarning, Snapshot
 from embedstore.store import Store
 from embedstore.vectors import to_unit
 from query import classify, example
-from query.answer import answer
+from query.answer import answer, answer_many
 from query.filters import Filter
 from query.heat_map import heat_map
 from query.labels import Labels
@@ -155,8 +155,7 @@ class Engine:
         DamageError
             If the table itself is damaged.
         """
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-            raise QueryError(f"k = {k!r} makes no sense; ask for at least one hit.")
+        _check_k(k)
         if spread is not None and not (math.isfinite(spread) and spread >= 0):
             raise QueryError(f"spread = {spread!r} makes no sense; give metres, 0 or more.")
         goal = Goal.parse(recall)
@@ -168,6 +167,38 @@ class Engine:
             return answer(searcher, query, searcher.select(filter_), int(k), goal, spread or 0.0, own)
 
         return self._ask(of)
+
+    def search_many(
+        self,
+        vectors: ArrayLike,
+        *,
+        k: int = 10,
+        bbox: Sequence[float] | None = None,
+        within: Any = None,
+        cells: Iterable[str | int] | None = None,
+        between: Any = None,
+        where: str | None = None,
+        recall: float | str = 0.95,
+    ) -> list[Hits]:
+        """Return the stored chips most like each of many vectors, all under one filter; all cores share the work.
+
+        Parameters
+        ----------
+        vectors
+            Of the encoder's dimension, shape (n, d).
+        k, bbox, within, cells, between, where, recall
+            See :meth:`search`.
+
+        Raises
+        ------
+        InputError
+            If a part of the question makes no sense.
+        """
+        _check_k(k)
+        goal = Goal.parse(recall)
+        filter_ = Filter.parse(bbox, within, None if cells is None else list(cells), between, where)
+        queries = to_unit(vectors, self.store.encoder.dimension)
+        return self._ask(lambda searcher: answer_many(searcher, queries, searcher.select(filter_), int(k), goal))
 
     def classify_all(
         self,
@@ -308,3 +339,8 @@ class Engine:
         if self._encoder is None:
             self._encoder = load(self.store.encoder_folder, self.store.encoder)
         return to_unit(encode_chip(path, self._encoder), self.store.encoder.dimension)
+
+
+def _check_k(k: Any) -> None:
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise QueryError(f"k = {k!r} makes no sense; ask for at least one hit.")

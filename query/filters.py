@@ -84,6 +84,11 @@ class Filter:
         )
 
     @property
+    def selective(self) -> bool:
+        """Whether it leaves anything out."""
+        return any(of is not None for of in (self.boxes, self.shape, self.cells, self.between, self.where))
+
+    @property
     def key(self) -> tuple[object, ...]:
         """What tells it from every other filter."""
         boxes = None if self.boxes is None else self.boxes.tobytes()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from embedstore.segment import COLUMNS
+from embedstore.segment import COLUMNS, DTYPES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from query.searcher import Found
 
 FETCHED = ("geometry", "bbox", "inputs", "thumbnail")
+SCALARS = ("lon", "lat", "h3", "datetime", "datetime_end", "modalities", "valid_fraction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,42 +61,50 @@ class Hits:
     ----------
     scores
         Cosine similarity to the query, float32, shape (n,).
-    columns
-        Scalar columns of the hits, as a segment keeps them.
     report
         How the answer was made.
     """
 
     scores: NDArray[np.float32]
-    columns: dict[str, NDArray[Any]]
     report: Report
     _snapshot: Snapshot
     _found: list[Found]
     _piece: NDArray[np.int64]
     _rows: NDArray[np.int64]
 
+    def __post_init__(self) -> None:
+        # damage must show while the engine can still go round it
+        for i, found in enumerate(self._found):
+            rows = self._rows if len(self._found) == 1 else self._rows[self._piece == i]
+            found.piece.segment.check_columns(rows)
+
     def __len__(self) -> int:
         return len(self.scores)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return one of the scalar columns: id, lon, lat, h3, datetime, datetime_end, modalities, valid_fraction."""
+        return gather(self._found, self._piece, self._rows, name)
 
     @property
     def ids(self) -> list[str]:
         """Ids as 32 hexadecimal digits."""
-        return [bytes(i).hex() for i in self.columns["id"]]
+        raw = self.column("id").tobytes().hex()
+        return [raw[i : i + 32] for i in range(0, len(raw), 32)]
 
     @property
     def lon(self) -> NDArray[np.float64]:
         """Longitude of the chips' centres in degrees."""
-        return self.columns["lon"]
+        return self.column("lon")
 
     @property
     def lat(self) -> NDArray[np.float64]:
         """Latitude of the chips' centres in degrees."""
-        return self.columns["lat"]
+        return self.column("lat")
 
     @property
     def datetime(self) -> NDArray[np.datetime64]:
         """Acquisition time, UTC, NaT where unknown."""
-        return self.columns["datetime"]
+        return self.column("datetime")
 
     def to_arrow(self, *, geometry: bool = False) -> pa.Table:
         """Return the hits as an Arrow table.
@@ -106,9 +115,8 @@ class Hits:
             Whether to read footprint, bbox, inputs and thumbnail from the table too.
         """
         data: dict[str, pa.Array] = {"id": pa.array(self.ids, pa.string()), "score": pa.array(self.scores)}
-        for name, values in self.columns.items():
-            if name != "id":
-                data[name] = pa.array(values, COLUMNS[name])
+        for name in SCALARS:
+            data[name] = pa.array(self.column(name), COLUMNS[name])
         table = pa.table(data)
         if geometry:
             files, rows = self._places()
@@ -127,3 +135,14 @@ class Hits:
             for at, name in zip(here.tolist(), names, strict=True):
                 files[at] = name
         return files, places
+
+
+def gather(found: list[Found], piece: NDArray[np.int64], rows: NDArray[np.int64], name: str) -> NDArray[Any]:
+    """Return a column of rows that stand in several pieces; `piece` counts in `found`."""
+    if len(found) == 1:
+        return found[0].piece.segment.take(name, rows)
+    out: NDArray[Any] = np.empty(len(rows), DTYPES[name])
+    for i, f in enumerate(found):
+        here = piece == i
+        out[here] = f.piece.segment.take(name, rows[here])
+    return out

@@ -5,20 +5,21 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from query import exact, plan
+from embedstore import exact
+from embedstore.lists import Allowed, Coarse, Lists
+from query import plan
 from query.predicate import Predicate
-from query.probe import Coarse, Lists
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-    from embedstore.catalog import Catalog, Effort
+    from embedstore.catalog import Catalog
     from embedstore.snapshot import Piece, Snapshot
     from query.filters import Filter
+    from query.plan import Goal
 
 REMEMBERED = 16
 """Compiled filters kept, so that a repeated filter costs nothing."""
@@ -36,6 +37,28 @@ class Found:
     lists: int
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Probe:
+    """What the lists of one piece gave for some queries.
+
+    Parameters
+    ----------
+    rows
+        Those of the best codes, best first, -1 where there are fewer; shape (n, depth).
+    lists
+        The lists probed, -1 where there are fewer; shape (n, p).
+    sizes
+        Candidates in each list.
+    plan
+        ``ivf`` or ``filtered ivf``.
+    """
+
+    rows: NDArray[np.int64]
+    lists: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    plan: str
+
+
 @dataclass(eq=False, slots=True)
 class Selection:
     """A filter compiled for one piece.
@@ -46,12 +69,20 @@ class Selection:
         Rows that may answer, ascending; None if all.
     count
         How many.
+    filtered
+        Whether a filter chose them; if not, rows are missing only because they were deleted.
     """
 
     rows: NDArray[np.int64] | None
     count: int
-    bits: NDArray[np.uint8] | None = None
+    filtered: bool = False
+    allowed: Allowed | None = None
     in_list: NDArray[np.int64] | None = None
+
+    @property
+    def span(self) -> int:
+        """Rows from the first to the last."""
+        return self.count if self.rows is None else int(self.rows[-1] - self.rows[0]) + 1
 
 
 class Searcher:
@@ -76,7 +107,8 @@ class Searcher:
         self._selections: OrderedDict[tuple[object, ...], list[Selection]] = OrderedDict()
         self._lock = threading.Lock()
         codebook = snapshot.index.codebook if snapshot.index else None
-        self._codebook = codebook.name if codebook else ""
+        self._calibration = snapshot.index.calibration if snapshot.index else None
+        self._codebook = codebook.name if codebook else None
         self._coarse = Coarse(catalog.codebook_file(codebook)) if codebook else None
         self._lists: dict[str, Lists] = {}
 
@@ -90,7 +122,8 @@ class Searcher:
         compiled = []
         for piece in self.snapshot.pieces:
             rows = filter_.rows(piece, self._predicate)
-            compiled.append(Selection(rows, piece.segment.rows if rows is None else len(rows)))
+            count = piece.segment.rows if rows is None else len(rows)
+            compiled.append(Selection(rows, count, filter_.selective))
         with self._lock:
             self._selections[key] = compiled
             while len(self._selections) > REMEMBERED:
@@ -98,83 +131,64 @@ class Searcher:
         return compiled
 
     def search(
-        self,
-        query: NDArray[np.float32],
-        selections: list[Selection],
-        k: int,
-        effort: Effort | None,
-        share: float = 1.0,
-    ) -> list[Found]:
-        """Return the best rows of every piece.
+        self, queries: NDArray[np.float32], selections: list[Selection], k: int, goal: Goal
+    ) -> list[list[Found]]:
+        """Return for each query the best rows of every piece.
 
         Parameters
         ----------
-        query
-            Unit vector, shape (1, d).
+        queries
+            Unit vectors, shape (n, d).
         selections
             The filter, compiled.
         k
             How many rows each piece is asked for: never fewer come than that or its candidates.
-        effort
-            Probes and candidates; None for an exact scan.
-        share
-            Under a filter, share of the candidates whose codes are scanned at least.
+        goal
+            The recall to reach.
         """
-        rotated = self._coarse.rotate(query) if self._coarse and effort else None
-        found = []
+        rotated = self._coarse.rotate(queries) if self._coarse and goal.recall is not None else None
+        answers: list[list[Found]] = [[] for _ in queries]
         for piece, selection in zip(self.snapshot.pieces, selections, strict=True):
-            if selection.count == 0:
-                continue
-            listed = piece.segment.manifest.codebook == self._codebook != ""
-            enough = plan.EXACT_ROWS if selection.rows is None else plan.exact_rows(share)
-            if effort is None or rotated is None or not listed or selection.count <= enough:
-                rows, scores = exact.best(piece.segment, query, selection.rows, k)
-                found.append(Found(piece, rows, scores, "exact", selection.count, 0))
-            else:
-                found.append(self._probe(piece, selection, query, rotated, k, effort, share))
-        return found
+            if selection.count:
+                probe = None if rotated is None else self._probe(piece, selection, rotated, k, goal)
+                for i, answer in enumerate(answers):
+                    answer.append(_finish(piece, selection, queries[i : i + 1], k, probe, i))
+        return answers
 
     def _probe(
-        self,
-        piece: Piece,
-        selection: Selection,
-        query: NDArray[np.float32],
-        rotated: NDArray[np.float32],
-        k: int,
-        effort: Effort,
-        share: float,
-    ) -> Found:
-        """Search a piece's lists; widen until enough rows came, which a scan of all of them ends."""
+        self, piece: Piece, selection: Selection, rotated: NDArray[np.float32], k: int, goal: Goal
+    ) -> Probe | None:
+        """Search a piece's lists; None where a scan is cheaper, or alone reaches the recall."""
+        if piece.segment.manifest.codebook != self._codebook:
+            return None
         assert self._coarse is not None
-        lists = self._open_lists(piece)
-        depth = min(max(effort.candidates, k), selection.count)
-        if selection.rows is None:
-            near, scores = self._coarse.nearest(rotated, effort.probes)
-            scanned = int(lists.sizes[near[0]].sum())
+        assert self._calibration is not None
+        open_lists = self._open_lists(piece)
+        if not selection.filtered:
+            effort = None if selection.count <= plan.EXACT_ROWS else goal.effort(self._calibration, k)
+            if effort is None:
+                return None
+            depth, name, sizes = effort.candidates, "ivf", open_lists.sizes
+            lists, scores = self._coarse.nearest(rotated, min(effort.probes, self._coarse.lists))
         else:
-            self._count(piece, selection)
-            assert selection.in_list is not None
-            all_scores = (self._coarse.centroids @ rotated[0]).astype(np.float32)
-            enough = max(depth, int(share * selection.count))
-            chosen = plan.lists_with_candidates(all_scores, selection.in_list, effort.probes, enough)
-            scanned = int(selection.in_list[chosen].sum())
-            near, scores = chosen[None], np.ascontiguousarray(all_scores[chosen][None])
-        codes = lists.search(rotated, np.ascontiguousarray(near), scores, depth, selection.bits)[0]
-        codes = codes[codes >= 0]
-        if len(codes) < min(k, selection.count):
-            rows, exact_scores = exact.best(piece.segment, query, selection.rows, k)
-            return Found(piece, rows, exact_scores, "exact", selection.count, 0)
-        at, exact_scores = exact.top(piece.segment.take_vectors(codes), query, min(k, len(codes)))
-        name = "ivf" if selection.rows is None else "filtered ivf"
-        return Found(piece, codes[at], exact_scores, name, scanned, near.shape[1])
+            filtered = goal.filtered_effort(self._calibration, k)
+            if filtered is None or plan.exact_is_cheaper(self._calibration, filtered, selection.count, selection.span):
+                return None
+            if selection.in_list is None:
+                assert selection.rows is not None
+                selection.in_list = open_lists.counts(selection.rows)
+            depth, name, sizes = filtered.candidates, "filtered ivf", selection.in_list
+            enough = max(depth, k, int(filtered.share * selection.count))
+            lists, scores = self._coarse.holding(rotated, sizes, enough)
+        depth = min(max(depth, k), selection.count)
+        allowed = None if selection.rows is None else self._allowed(piece, selection)
+        return Probe(open_lists.search(rotated, lists, scores, depth, allowed), lists, sizes, name)
 
-    def _count(self, piece: Piece, selection: Selection) -> None:
-        """Count a selection's candidates in each list, once."""
-        rows = selection.rows
-        if selection.bits is None and rows is not None:
-            assert self._coarse is not None
-            selection.in_list = np.bincount(piece.segment.list_of_row(rows), minlength=self._coarse.lists)
-            selection.bits = plan.bitmap(rows, piece.segment.rows)
+    def _allowed(self, piece: Piece, selection: Selection) -> Any:
+        if selection.allowed is None:
+            assert selection.rows is not None
+            selection.allowed = Allowed(selection.rows, piece.segment.rows)
+        return selection.allowed.selector
 
     def _open_lists(self, piece: Piece) -> Lists:
         name = piece.segment.name
@@ -182,3 +196,21 @@ class Searcher:
             assert self._coarse is not None
             self._lists[name] = Lists(piece.segment, self._coarse)
         return self._lists[name]
+
+
+def _finish(
+    piece: Piece, selection: Selection, query: NDArray[np.float32], k: int, probe: Probe | None, number: int
+) -> Found:
+    """Score exactly what one query of a probe found; every candidate if it found too few, or there was none."""
+    if probe is not None:
+        rows = probe.rows[number]
+        if rows[-1] < 0:
+            rows = rows[rows >= 0]
+        if len(rows) >= min(k, selection.count):
+            best, scores = exact.rerank(piece.segment, query, rows, k)
+            lists = probe.lists[number]
+            if lists[-1] < 0:
+                lists = lists[lists >= 0]
+            return Found(piece, best, scores, probe.plan, int(probe.sizes[lists].sum()), len(lists))
+    rows, scores = exact.best(piece.segment, query, selection.rows, k)
+    return Found(piece, rows, scores, "exact", selection.count, 0)

@@ -22,9 +22,11 @@ def lazy(module: str, name: str, **settings: Any) -> Callable[..., Peer]:
 
 
 PEERS: dict[str, Callable[..., Peer]] = {
+    "ours": lazy("ours", "Ours"),
     "flat": lazy("flat", "Flat"),
     "ivf_fastscan": lazy("ivf_fastscan", "IVFFastScan"),
     "ivf_pq": lazy("ivf_pq", "IVFPQ"),
+    "ivf_rabitq": lazy("ivf_rabitq", "IVFRaBitQ"),
     "hnswlib": lazy("hnsw", "HNSW"),
     "hnswlib_m32": lazy("hnsw", "HNSW", links=32),
     "usearch": lazy("usearch_hnsw", "USearch"),

@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks.peers.base import Peer, Rows, Where, cores
 from embedstore.extras import faiss
 from embedstore.spec import IndexSpec
+from indexer.codebook import QUERY_BITS, ROTATION_ROUNDS, ROTATION_ROWS, SEED, TRAIN_PER_LIST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GRID = ((1, 30), (2, 50), (4, 100), (8, 100), (16, 200), (32, 400), (64, 800), (128, 1600), (256, 3200))
-TRAIN_PER_LIST = 48
-"""Training rows a list: FAISS warns below 39."""
-ROTATION_ROWS = 16_384
-"""Training rows for the rotation, which is the slow part."""
-ROTATION_ROUNDS = 12
-"""Of the rotation's training; FAISS's own 50 are four times the work."""
 
 
 class FaissIVF(Peer):
@@ -53,9 +48,13 @@ class FaissIVF(Peer):
             rows.dimension, self.factory(len(rows), rows.dimension), self._f.METRIC_INNER_PRODUCT
         )
         rotation = self._f.downcast_VectorTransform(self._index.chain.at(0))
-        rotation.niter, rotation.niter_pq, rotation.max_train_points = ROTATION_ROUNDS, 4, ROTATION_ROWS
-        lists = self._f.extract_index_ivf(self._index).nlist
-        count = min(len(rows), max(TRAIN_PER_LIST * lists, ROTATION_ROWS))
+        if isinstance(rotation, self._f.OPQMatrix):
+            rotation.niter, rotation.niter_pq, rotation.max_train_points = ROTATION_ROUNDS, 4, ROTATION_ROWS
+        ivf = self._f.downcast_index(self._f.extract_index_ivf(self._index))
+        ivf.cp.seed, ivf.cp.min_points_per_centroid = SEED, 1
+        if isinstance(ivf, self._f.IndexIVFRaBitQ):
+            ivf.qb = QUERY_BITS
+        count = min(len(rows), max(TRAIN_PER_LIST * ivf.nlist, ROTATION_ROWS))
         sample = np.sort(np.random.default_rng(0).choice(len(rows), count, replace=False))
         self._index.train(rows.vectors[sample])
         for part in rows.chunks():

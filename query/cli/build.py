@@ -68,14 +68,19 @@ def encode(
 
 def index(
     store: StoreFolder,
-    recall: Annotated[float, typer.Option(help="Share of the true neighbours to deliver.", metavar="R")] = 0.95,
+    recall: Annotated[float, typer.Option(help="Share of the true neighbours to deliver.", metavar="R")] = 0.99,
     device: Annotated[str, typer.Option(help="Where to train.", metavar="auto|cpu|cuda")] = "auto",
+    quantizer: Annotated[
+        str | None, typer.Option(help="How codes are made; that of the live index if not given.", metavar="rabitq|pq")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Build the index of a store, or extend it over what was added, and measure its recall."""
     import indexer.build
 
-    report = indexer.build.build(store, recall=recall, device=device, progress=lambda stage: say(f"{stage} ..."))
+    report = indexer.build.build(
+        store, recall=recall, device=device, progress=lambda stage: say(f"{stage} ..."), quantizer=quantizer
+    )
     seconds = sum(report.seconds.values())
     kind = report.factory or "flat: exact search"
     line = f"indexed {count(report.rows, 'chip')} in {seconds:.1f} s ({kind}), recall@10 {report.recall:.3f}"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from embedstore.catalog import Catalog, Codebook, Effort, Index
+from embedstore.catalog import Calibration, Catalog, Codebook, Effort, FilteredEffort, Index
 from embedstore.errors import DamageError
 from embedstore.sealed import read_json, write_json
 from embedstore.store import Store
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CODEBOOK = Codebook("c" * 32, "d" * 64, "OPQ2,IVF16,PQ2", 16, 1000, 0.1)
+CALIBRATION = Calibration((Effort(2, 10, 0.9),), (FilteredEffort(0.1, 20, 0.9, 80.0, 2.5),), 9.5, 80.0)
 
 
 def index(name: str) -> Index:
-    return Index(name * 32, make.ENCODER.fingerprint, ("1" * 32, "2" * 32), CODEBOOK, (Effort(2, 10, 0.9),))
+    return Index(name * 32, make.ENCODER.fingerprint, ("1" * 32, "2" * 32), CODEBOOK, CALIBRATION)
 
 
 def test_what_was_published_is_live(tmp_path: Path) -> None:

@@ -73,7 +73,8 @@ def test_a_flipped_byte_is_found_and_search_stays_right(
     healthy: Path, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(query.plan, "EXACT_ROWS", 50)
-    monkeypatch.setattr(query.plan, "EXACT_ROWS_HIGH", 100)
+    monkeypatch.setattr(query.plan, "exact_is_cheaper", lambda *args: args[2] <= 100)
+    monkeypatch.setattr("indexer.calibrate.LEAST_FILTERED", 1000)
     right = answers(healthy)
     rng = np.random.default_rng(seed)
     copy = tmp_path / "s"
@@ -86,7 +87,8 @@ def test_a_flipped_byte_is_found_and_search_stays_right(
             assert faults, f"byte {offset} of {file} was flipped and not found"
             for (ids, scores), (right_ids, right_scores) in zip(answers(copy), right, strict=True):
                 if ids != right_ids:
-                    assert np.abs(scores - right_scores).max() < 1e-5, f"byte {offset} of {file}"
+                    # a scan in place of the damaged part may find what probing missed, and never less
+                    assert (scores >= right_scores - 1e-5).all(), f"byte {offset} of {file}"
             file.write_bytes(whole)
     assert Store.open(copy).verify() == []
 

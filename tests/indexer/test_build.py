@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from embedstore.errors import EncoderError, InputError, NotAStoreError, QueryError
+from embedstore.errors import EncoderError, InputError, NotAStoreError, QueryError, SpecError
 from embedstore.extras import faiss
 from embedstore.spec import IndexSpec
 from embedstore.store import Store
@@ -39,11 +39,11 @@ def mean_recall(path: Path, rows: int) -> float:
 @pytest.mark.parametrize(
     ("rows", "dimension", "factory"),
     [
-        (200_000, 256, "OPQ32,IVF1024,PQ32"),
-        (1_000_000, 256, "OPQ32,IVF2048,PQ32"),
-        (50_000_000, 64, "OPQ8,IVF16384,PQ8"),
-        (20_000, 1024, "OPQ64,IVF512,PQ64"),
-        (20_000, 7, "OPQ7,IVF512,PQ7"),
+        (200_000, 256, "RR256,IVF1024,RaBitQ"),
+        (1_000_000, 256, "RR256,IVF2048,RaBitQ"),
+        (50_000_000, 64, "RR64,IVF16384,RaBitQ"),
+        (20_000, 32, "RR32,IVF512,RaBitQ2"),
+        (20_000, 7, "RR7,IVF512,RaBitQ8"),
     ],
 )
 def test_codebooks_grow_with_rows_and_dimension(rows: int, dimension: int, factory: str) -> None:
@@ -54,14 +54,28 @@ def test_a_codebook_that_misses_the_recall_is_made_finer(tmp_path: Path, monkeyp
     monkeypatch.setattr(build_module, "FLAT_ROWS", 1000)
     monkeypatch.setattr("indexer.calibrate.DEPTHS", (20,))  # so shallow that two code bytes cannot do
     filled(tmp_path / "s", 3000)
-    coarse = build(tmp_path / "s", recall=0.1)
+    coarse = build(tmp_path / "s", recall=0.1, quantizer="pq")
     assert coarse.factory is not None
     assert coarse.factory.endswith("PQ2")
     filled(tmp_path / "t", 3000)
-    fine = build(tmp_path / "t", recall=0.99)
+    fine = build(tmp_path / "t", recall=0.99, quantizer="pq")
     assert fine.factory is not None
     assert fine.factory.endswith("PQ8")
     assert fine.recall > coarse.recall
+
+
+def test_the_quantiser_stays_until_another_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_module, "FLAT_ROWS", 1000)
+    filled(tmp_path / "s", 3000)
+    kinds = []
+    for quantizer in (None, "pq", None, "rabitq"):
+        report = build(tmp_path / "s", recall=0.5, quantizer=quantizer)
+        assert report.factory
+        kinds.append((IndexSpec(report.factory).quantizer, report.trained))
+        assert mean_recall(tmp_path / "s", 3000) >= 0.9
+    assert kinds == [("rabitq", True), ("pq", True), ("pq", False), ("rabitq", True)]
+    with pytest.raises(SpecError, match="choose 'rabitq' or 'pq'"):
+        build(tmp_path / "s", quantizer="hnsw")
 
 
 def test_a_codebook_is_trained_anew_for_rows_that_it_does_not_fit(

@@ -35,7 +35,8 @@ def _small_thresholds() -> Any:
     patch = pytest.MonkeyPatch()
     patch.setattr(build_module, "FLAT_ROWS", 1000)
     patch.setattr(query.plan, "EXACT_ROWS", 50)
-    patch.setattr(query.plan, "EXACT_ROWS_HIGH", 100)
+    patch.setattr(query.plan, "exact_is_cheaper", lambda *args: args[2] <= 100)
+    patch.setattr("indexer.calibrate.LEAST_FILTERED", 1000)
     yield
     patch.undo()
 
@@ -165,7 +166,7 @@ def test_exact_search_equals_brute_force(world: tuple[Engine, Truth], asked: dic
     assert len(hits) == min(k, mask.sum())
     assert np.abs(hits.scores - best).max(initial=0) < 1e-5
     row_of = {bytes(i): r for r, i in enumerate(truth.ids)}
-    for i, score in zip(hits.columns["id"], hits.scores, strict=True):
+    for i, score in zip(hits.column("id"), hits.scores, strict=True):
         assert abs(scores[row_of[bytes(i)]] - score) < 1e-5, "each hit passes the filter and has its own score"
 
 
@@ -195,6 +196,29 @@ def test_the_asked_recall_is_delivered(world: tuple[Engine, Truth], asked: dict[
         best, _ = truth.best(noisy, mask, 10)
         found.append((engine.search(noisy, recall=0.9, **asked).scores >= best[-1] - 1e-5).mean())
     assert np.mean(found) >= 0.9
+
+
+def truth_score(truth: Truth, chip: str, vector: np.ndarray) -> float:
+    (at,) = np.flatnonzero(truth.ids == np.void(bytes.fromhex(chip)))
+    return float(truth.vectors[at] @ vector)
+
+
+@given(asked=filters(), k=st.integers(1, 30), recall=st.sampled_from([0.8, 0.95, "exact"]))
+def test_a_batch_answers_as_one_by_one(
+    world: tuple[Engine, Truth], asked: dict[str, Any], k: int, recall: float | str
+) -> None:
+    engine, truth = world
+    vectors = truth.vectors[:300:7]
+    batch = engine.search_many(vectors, k=k, recall=recall, **asked)
+    assert len(batch) == len(vectors)
+    for vector, hits in zip(vectors, batch, strict=True):
+        alone = engine.search(vector, k=k, recall=recall, **asked)
+        assert hits.report == alone.report
+        assert np.allclose(hits.scores, alone.scores, atol=1e-6)
+        assert all(
+            truth_score(truth, i, vector) == pytest.approx(s, abs=1e-3)
+            for i, s in zip(hits.ids, hits.scores, strict=True)
+        )
 
 
 def test_a_stored_chip_finds_itself_first(world: tuple[Engine, Truth]) -> None:
@@ -344,7 +368,8 @@ def test_index_reports_and_reuses(tmp_path: Path) -> None:
     first = build_module.build(tmp_path / "s")
     assert first.trained
     assert first.recall >= 0.95
-    assert [e.recall for e in first.calibration] == sorted(e.recall for e in first.calibration)
+    assert first.calibration
+    assert [e.recall for e in first.calibration.efforts] == sorted(e.recall for e in first.calibration.efforts)
     store.append(make.chips(list(range(1500, 1600))))
     second = build_module.build(tmp_path / "s")
     assert not second.trained, "rows have not grown fourfold"

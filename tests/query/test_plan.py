@@ -3,50 +3,47 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from embedstore.catalog import Effort, Index
+from embedstore.catalog import Calibration, Effort, FilteredEffort
 from query import plan
 from query.example import combine, distance, spread
 from query.plan import Goal
 
 EFFORTS = (Effort(1, 10, 0.5), Effort(4, 20, 0.9), Effort(16, 40, 0.96))
-INDEX = Index("a" * 32, "f", (), None, EFFORTS)
+FILTERED = (FilteredEffort(0.1, 50, 0.6, 100.0, 2.0), FilteredEffort(0.4, 100, 0.95, 100.0, 8.0))
+CALIBRATION = Calibration(EFFORTS, FILTERED, 10.0, 100.0)
 
 
 @pytest.mark.parametrize(
     ("recall", "plain", "filtered"),
     [
-        (0.5, EFFORTS[0], Effort(8, 40, 0.9)),
-        (0.9, EFFORTS[1], Effort(32, 80, 0.96)),
-        (0.95, EFFORTS[2], Effort(32, 80, 0.96)),
+        (0.5, EFFORTS[0], FILTERED[0]),
+        (0.9, EFFORTS[1], FILTERED[1]),
+        (0.95, EFFORTS[2], FILTERED[1]),
+        (0.96, EFFORTS[2], None),
         (0.97, None, None),
         (1, None, None),
         ("exact", None, None),
     ],
 )
 def test_the_cheapest_effort_that_reaches_the_recall(
-    recall: float | str, plain: Effort | None, filtered: Effort | None
+    recall: float | str, plain: Effort | None, filtered: FilteredEffort | None
 ) -> None:
     goal = Goal.parse(recall)
-    assert goal.effort(INDEX) == plain
-    assert goal.filtered_effort(INDEX) == filtered
-    assert goal.effort(None) is goal.filtered_effort(None) is None
+    assert goal.effort(CALIBRATION, 10) == goal.effort(CALIBRATION, 1) == plain
+    assert goal.filtered_effort(CALIBRATION, 10) == filtered
 
 
-def test_the_share_to_scan_decides_how_many_candidates_are_scanned_exactly() -> None:
-    assert Goal.parse("exact").share == 1
-    assert Goal.parse(0.5).share == plan.LEAST_SHARE
-    assert plan.exact_rows(plan.HIGH_SHARE) == plan.EXACT_ROWS
-    assert plan.exact_rows(plan.HIGH_SHARE + 1e-9) == plan.EXACT_ROWS_HIGH
+def test_more_hits_take_more_probes_and_more_candidates() -> None:
+    assert Goal.parse(0.9).effort(CALIBRATION, 90) == Effort(12, 180, 0.9)
+    assert Goal.parse(0.9).filtered_effort(CALIBRATION, 90) == FilteredEffort(1.0, 900, 0.95, 100.0, 8.0)
 
 
-def test_lists_without_candidates_are_passed_over() -> None:
-    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32)
-    counts = np.array([0, 3, 0, 4, 5])
-    assert plan.lists_with_candidates(scores, counts, 1, 3).tolist() == [1]
-    assert plan.lists_with_candidates(scores, counts, 1, 4).tolist() == [1, 3]
-    assert plan.lists_with_candidates(scores, counts, 2, 1).tolist() == [1, 3]
-    assert plan.lists_with_candidates(scores, counts, 1, 100).tolist() == [1, 3, 4]
-    assert plan.bitmap(np.array([0, 9]), 12).tolist() == [1, 2]
+def test_a_scan_is_chosen_where_it_is_cheaper() -> None:
+    cheap = FILTERED[0]  # 100 us and 2 ns a candidate, against 10 ns in a stretch and 100 ns scattered
+    assert plan.exact_is_cheaper(CALIBRATION, cheap, 12_000, 12_000)
+    assert not plan.exact_is_cheaper(CALIBRATION, cheap, 13_000, 13_000)
+    assert plan.exact_is_cheaper(CALIBRATION, cheap, 1_000, 1_000_000)
+    assert not plan.exact_is_cheaper(CALIBRATION, cheap, 1_100, 1_000_000)
 
 
 def test_examples_are_averaged_and_negatives_taken_off_by_half() -> None:

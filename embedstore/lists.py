@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Coarse:
-    """The codebook of an index: rotation, coarse centroids, product quantiser.
+    """The codebook of an index: rotation, coarse centroids, quantiser.
 
     Parameters
     ----------
@@ -42,8 +42,44 @@ class Coarse:
 
     def nearest(self, rotated: NDArray[np.float32], probes: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the nearest lists of each query and their inner products, shapes (n, probes)."""
-        scores, lists = self.ivf.quantizer.search(rotated, probes)
+        f = faiss()
+        shape = len(rotated), probes
+        scores, lists = np.empty(shape, np.float32), np.empty(shape, np.int64)
+        self.ivf.quantizer.search_c(
+            len(rotated), f.swig_ptr(rotated), probes, f.swig_ptr(scores), f.swig_ptr(lists), None
+        )
         return lists, scores
+
+    def holding(
+        self, rotated: NDArray[np.float32], counts: NDArray[np.int64], enough: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return each query's nearest lists that hold candidates, until enough are in them, shapes (n, p).
+
+        Where a query takes fewer lists than another, -1 fills up.
+
+        Parameters
+        ----------
+        rotated
+            Shape (n, d).
+        counts
+            Candidates in each list, shape (lists,).
+        enough
+            How many candidates the lists are to hold together.
+        """
+        held = np.flatnonzero(counts)
+        # to gather centroids costs as much as to score as many again
+        some = 2 * len(held) < self.lists
+        scores = rotated @ (self.centroids[held] if some else self.centroids).T
+        if not some:
+            scores = scores[:, held]
+        order = np.argsort(-scores, axis=1)
+        before = np.cumsum(counts[held][order], axis=1)
+        reached = (before < enough).sum(axis=1) + 1
+        width = int(min(reached.max(), len(held)))
+        order = order[:, :width]
+        lists = held[order]
+        lists[np.arange(width) >= reached[:, None]] = -1
+        return lists, np.take_along_axis(scores, order, axis=1)
 
 
 class Lists:
@@ -73,7 +109,13 @@ class Lists:
         ends = head + np.cumsum(self.sizes) * entry
         self._starts, self._ends = ends - self.sizes * entry, ends
         self._unchecked = self.sizes > 0
+        self._left = int(self._unchecked.sum())
+        self._params: dict[int, Any] = {}
         self._index = _with_lists(coarse, inverted, segment.rows)
+
+    def counts(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many of some rows are in each list, shape (lists,)."""
+        return np.bincount(self._segment.list_of_row(rows), minlength=self._coarse.lists)
 
     def search(
         self,
@@ -81,7 +123,7 @@ class Lists:
         lists: NDArray[np.int64],
         list_scores: NDArray[np.float32],
         k: int,
-        allowed: NDArray[np.uint8] | None = None,
+        allowed: Any = None,
     ) -> NDArray[np.int64]:
         """Return the k rows whose codes score best in the lists given, -1 where there are fewer.
 
@@ -94,15 +136,22 @@ class Lists:
         k
             How many.
         allowed
-            Bit map of rows that may answer; all if None.
+            FAISS selector of the rows that may answer (see :class:`Allowed`); all if None.
+
+        Returns
+        -------
+        int64, shape (n, k).
         """
         f = faiss()
         self._check(lists)
-        scores, rows = np.empty((len(rotated), k), np.float32), np.empty((len(rotated), k), np.int64)
-        params = f.SearchParametersIVF(nprobe=lists.shape[1])
+        shape, probes = (len(rotated), k), lists.shape[1]
+        scores, rows = np.empty(shape, np.float32), np.empty(shape, np.int64)
         if allowed is not None:
-            selector = f.IDSelectorBitmap(len(allowed) * 8, f.swig_ptr(allowed))
-            params.sel = selector
+            params = f.SearchParametersIVF(nprobe=probes, sel=allowed)
+        else:
+            params = self._params.get(probes)
+            if params is None:
+                params = self._params[probes] = f.SearchParametersIVF(nprobe=probes)
         self._index.search_preassigned_c(
             len(rotated),
             f.swig_ptr(rotated),
@@ -117,19 +166,55 @@ class Lists:
         return rows
 
     def _check(self, lists: NDArray[np.int64]) -> None:
-        probed = lists[lists >= 0]
+        if not self._left:
+            return
+        probed = np.unique(lists)
+        probed = probed[probed >= 0]
         fresh = probed[self._unchecked[probed]]
-        for i in np.unique(fresh).tolist():
+        for i in fresh.tolist():
             self._blocks.check(int(self._starts[i]), int(self._ends[i]))
             self._unchecked[i] = False
+        if len(fresh):
+            self._left = int(self._unchecked.sum())
+
+
+class Allowed:
+    """Rows that may answer, as FAISS wants them.
+
+    Parameters
+    ----------
+    rows
+        Ascending, at least one.
+    size
+        Rows of the segment.
+    """
+
+    def __init__(self, rows: NDArray[np.int64], size: int) -> None:
+        f = faiss()
+        first, last = int(rows[0]), int(rows[-1])
+        if last - first + 1 == len(rows):
+            self.selector = f.IDSelectorRange(first, last + 1)
+            return
+        start = first & ~7
+        mask = np.zeros(last + 1 - start, bool)
+        mask[rows - start] = True
+        self._bits = np.zeros(-(-size // 8), np.uint8)  # memory that is not written to costs nothing
+        packed = np.packbits(mask, bitorder="little")
+        self._bits[start >> 3 : (start >> 3) + len(packed)] = packed
+        self.selector = f.IDSelectorBitmap(size, f.swig_ptr(self._bits))
 
 
 def _with_lists(coarse: Coarse, inverted: Any, rows: int) -> Any:
     """Make an IVF index that shares the codebook's centroids and quantiser and owns these lists."""
     f = faiss()
     of = coarse.ivf
-    index = f.IndexIVFPQ(of.quantizer, of.d, of.nlist, of.pq.M, of.pq.nbits, f.METRIC_INNER_PRODUCT)
-    index.pq = of.pq
+    if isinstance(of, f.IndexIVFPQ):
+        index = f.IndexIVFPQ(of.quantizer, of.d, of.nlist, of.pq.M, of.pq.nbits, f.METRIC_INNER_PRODUCT)
+        index.pq = of.pq
+    else:
+        bits = of.rabitq.nb_bits
+        index = f.IndexIVFRaBitQ(of.quantizer, of.d, of.nlist, f.METRIC_INNER_PRODUCT, True, bits)
+        index.rabitq, index.qb = of.rabitq, of.qb
     index.by_residual = of.by_residual
     index.is_trained = True
     index.replace_invlists(inverted, True)
