@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks import landscape, report
-from benchmarks.search import BareFaiss, K, fastest_equal, recall, true_kth
+from benchmarks.bare import BareFaiss, K, fastest_equal, recall, true_kth
 from embedstore.extras import faiss
 from indexer.build import build
 from query import Engine

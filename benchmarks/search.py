@@ -1,170 +1,170 @@
-"""Search without a filter, against bare FAISS on the same codebook, codes and vectors, at equal recall.
+"""Search without a filter: ours and every peer on the same vectors, each at its fastest setting of enough recall.
 
-``python -m benchmarks.search --rows 200000 --json F``
+``python -m benchmarks.search --rows 1000000 --dim 256 --json F``
+
+Every setting of every peer is tried on the same queries. Bare FAISS is then held to the recall that ours was measured
+to have, the others to the recall asked for. Then all are asked in turn, round after round, one query at a time on one
+thread; ratios are medians over the rounds. Memory is what each process uses for those queries. Batches use all cores.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
-import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import landscape, report
-from embedstore.extras import faiss
-from indexer.build import build
-from query import Engine
+from benchmarks import dataset, race, report
+from benchmarks.race import Entrant, K, Point
+from benchmarks.truth import recall, truth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import argparse
 
-    from numpy.typing import NDArray
+    from benchmarks.truth import Truth
 
-K = 10
-ROUNDS = 7
-TIE = 1e-5
-CHUNK = 16_384
-GRID = [(probes, depth) for probes in (1, 2, 4, 8, 16, 32, 64) for depth in (20, 50, 100, 200, 400, 800)]
+PEERS = "ours,ivf_rabitq,ivf_pq,ivf_fastscan,flat,usearch,hnswlib,lance"
+FAISS = ("ivf_rabitq", "ivf_pq", "ivf_fastscan", "flat")
+HNSW = ("usearch", "usearch_m32", "hnswlib", "hnswlib_m32")
+BATCH = 1_000
+SLOW = 20.0
+"""A peer that takes more seconds for a batch, as its single queries let expect, is asked it once."""
 
 
-class BareFaiss:
-    """FAISS search and exact re-ranking by numpy, all in memory: no ids, no places, no times, no checks.
+class Race:
+    """What was measured, peer by peer.
 
-    The codebook and codes are the store's own, so both sides rank the same codes.
+    Parameters
+    ----------
+    data
+        The vectors.
+    peers
+        Built, by name; ``ours`` among them.
+    args
+        Of the command line.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        f = faiss()
-        (piece,) = engine.snapshot.pieces
-        index = engine.snapshot.index
-        assert index is not None
-        assert index.codebook is not None
-        self._index = f.read_index(str(engine.store.catalog.codebook_file(index.codebook)))
-        ivf = f.downcast_index(f.extract_index_ivf(self._index))
-        reader = f.FileIOReader(str(piece.segment.folder / "lists.faiss"))
-        inverted = f.read_InvertedLists(reader)
-        ivf.replace_invlists(inverted, True)
-        inverted.this.disown()
-        self._index.ntotal = ivf.ntotal = piece.segment.rows
-        self.vectors = piece.segment.vectors.astype(np.float32)
-        self._f = f
+    def __init__(self, data: dataset.Dataset, peers: dict[str, Entrant], args: argparse.Namespace) -> None:
+        self.data, self.peers, self.rounds = data, peers, args.rounds
+        self.queries = data.queries.vectors[: args.queries]
+        self.exact = truth(data.rows, self.queries, K)
+        self.points = self._tune(args.recall)
+        self.p50: dict[str, list[float]] = {name: [] for name in peers}
+        self.batches: dict[str, list[float]] = {name: [] for name in peers}
+        self.memory: dict[str, dict[str, float]] = {}
+        self._single()
+        self.batch_recall = self._batch()
 
-    def search(self, query: NDArray[np.float32], probes: int, depth: int) -> NDArray[np.float32]:
-        """Return the exact scores of the k best."""
-        inner = self._f.SearchParametersIVF(nprobe=probes)
-        params = self._f.SearchParametersPreTransform(index_params=inner)
-        _, rows = self._index.search(query[None], depth, params=params)
-        found = rows[0][rows[0] >= 0]
-        scores = self.vectors[found] @ query
-        best = np.argsort(-scores)[:K]
-        return np.asarray(scores[best])
+    def _tune(self, wanted: float) -> dict[str, Point]:
+        points: dict[str, Point] = {}
+        for name in sorted(self.peers, key=lambda n: n != "ours"):
+            held_to = max(wanted, points["ours"].recall) if name in FAISS else wanted
+            points[name] = self.peers[name].tune(self.data.rows, self.queries, self.exact, held_to)
+            print(f"{name}: {points[name]}, recall {points[name].recall:.4f}", flush=True)
+        return points
 
+    def _single(self) -> None:
+        counts = {name: self.peers[name].patience(self.queries, p.knobs) for name, p in self.points.items()}
+        for peer in self.peers.values():
+            peer.host.forget()
+        for _ in range(self.rounds):
+            for name, peer in self.peers.items():
+                times, _ = peer.host.ask(self.queries[: counts[name]], K, self.points[name].knobs)
+                self.p50[name].append(float(np.median(times)) * 1e3)
+        self.memory = {name: peer.host.resident() for name, peer in self.peers.items()}
 
-def true_kth(vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the exact k-th best score of each query."""
-    best = np.full((len(queries), K), -np.inf, np.float32)
-    for start in range(0, len(vectors), CHUNK):
-        scores = queries @ vectors[start : start + CHUNK].T
-        joined = np.concatenate([best, scores], axis=1)
-        best = -np.partition(-joined, K - 1, axis=1)[:, :K]
-    kth: NDArray[np.float32] = best.min(axis=1)
-    return kth
+    def _batch(self) -> dict[str, float]:
+        """Ask everybody a batch in turn; return the recall of its answers."""
+        many = self.data.queries.vectors[:BATCH]
+        exact: Truth = truth(self.data.rows, many, K)
+        reached = {}
+        for number in range(self.rounds):
+            for name, peer in self.peers.items():
+                if number == 0 or statistics.median(self.p50[name]) * BATCH < 1e3 * SLOW:
+                    seconds, answers = peer.host.batch(many, K, self.points[name].knobs)
+                    self.batches[name].append(len(many) / seconds)
+                    if number == 0:
+                        reached[name] = recall(self.data.rows, many, answers, exact).recall
+        return reached
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the table, fastest first."""
+        return [
+            {
+                "peer": name,
+                "knob": str(self.points[name]),
+                "recall@10": self.points[name].recall,
+                "id recall": self.points[name].id_recall,
+                "p50 ms": statistics.median(self.p50[name]),
+                "batch queries/s": statistics.median(self.batches[name]),
+                "batch recall": self.batch_recall[name],
+                "anon GB": self.memory[name]["anon_gb"],
+                "file GB": self.memory[name]["file_gb"],
+                "build s": peer.built["seconds"],
+                "rounds p50 ms": self.p50[name],
+                "sweep": [
+                    {"knobs": p.knobs, "recall": p.recall, "id_recall": p.id_recall, "p50_ms": p.p50_ms}
+                    for p in peer.points
+                ],
+            }
+            for name, peer in sorted(self.peers.items(), key=lambda item: statistics.median(self.p50[item[0]]))
+        ]
 
-def recall(found: list[NDArray[np.float32]], kth: NDArray[np.float32]) -> float:
-    """Return recall@k, ties counted."""
-    return float(np.mean([(f >= t - TIE).sum() / K for f, t in zip(found, kth, strict=True)]))
+    def figures(self, wanted: float) -> dict[str, float]:
+        """Return what the peers that took part allow to say."""
+        ours = self.points["ours"]
+        made = {
+            "p50_ms": statistics.median(self.p50["ours"]),
+            "recall_at_10": ours.recall,
+            "id_recall": ours.id_recall,
+        }
+        if "ivf_rabitq" in self.peers:
+            made["p50_over_faiss"] = self._slower("ours", "ivf_rabitq")
+            made["batch_qps_over_faiss"] = statistics.median(
+                a / b for a, b in zip(self.batches["ours"], self.batches["ivf_rabitq"], strict=False)
+            )
+        if fast := self._fastest(FAISS, ours.recall):
+            made["p50_over_fastest_faiss"] = self._slower("ours", fast)
+        if "lance" in self.peers:
+            made["lancedb_over_ours"] = self._slower("lance", "ours")
+        if fast := self._fastest(HNSW, wanted):
+            made["hnsw_over_ours"] = self._slower(fast, "ours")
+            made["resident_over_hnsw"] = sum(self.memory["ours"].values()) / sum(self.memory[fast].values())
+        return made
 
+    def _slower(self, one: str, other: str) -> float:
+        """Return how many times the one's p50 is the other's."""
+        return statistics.median(a / b for a, b in zip(self.p50[one], self.p50[other], strict=True))
 
-def p50(ask: Callable[[NDArray[np.float32]], Any], queries: NDArray[np.float32]) -> float:
-    """Return the median time of a question in milliseconds."""
-    times = []
-    for query in queries:
-        start = time.perf_counter()
-        ask(query)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1e3
-
-
-def fastest_equal(
-    bare: BareFaiss, queries: NDArray[np.float32], kth: NDArray[np.float32], wanted: float
-) -> tuple[int, int, float]:
-    """Return the probes and depth with which bare FAISS is fastest at no less than a recall, and its recall."""
-    reached = []
-    for probes, depth in GRID:
-        got = recall([bare.search(q, probes, depth) for q in queries], kth)
-        if got >= wanted:
-            reached.append((p50(partial(bare.search, probes=probes, depth=depth), queries[:200]), probes, depth, got))
-    _, probes, depth, got = min(reached)
-    return probes, depth, got
-
-
-def measure(path: Path, rows: int, dimension: int, asked: float) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """Build or open the store, then measure both in turn."""
-    f = faiss()
-    f.omp_set_num_threads(1)
-    landscape.store(path, rows, dimension)
-    f.omp_set_num_threads(2)
-    start = time.perf_counter()
-    built = build(path)
-    build_seconds = time.perf_counter() - start
-    f.omp_set_num_threads(1)
-    engine = Engine(path)
-    bare = BareFaiss(engine)
-    queries = landscape.vectors(*landscape.places(500, 999), dimension, 998)
-    kth = true_kth(bare.vectors, queries)
-    ours = recall([engine.search(q, k=K, recall=asked).scores for q in queries], kth)
-    probes, depth, theirs = fastest_equal(bare, queries, kth, ours)
-    rounds = [
-        (
-            p50(lambda q: engine.search(q, k=K, recall=asked), queries),
-            p50(lambda q: bare.search(q, probes, depth), queries),
-        )
-        for _ in range(ROUNDS)
-    ]
-    ratio = statistics.median(a / b for a, b in rounds)
-    hits = engine.search(queries[0], k=K, recall=asked)
-    table = [
-        {
-            "what": "Engine.search with ids, places, times",
-            "recall@10": ours,
-            "p50 ms": statistics.median(a for a, _ in rounds),
-            "lists": hits.report.lists_probed,
-        },
-        {
-            "what": f"bare FAISS + re-rank ({depth} codes)",
-            "recall@10": theirs,
-            "p50 ms": statistics.median(b for _, b in rounds),
-            "lists": probes,
-        },
-    ]
-    figures = {
-        "p50_over_faiss": ratio,
-        "recall_at_10": ours,
-        "p50_ms": statistics.median(a for a, _ in rounds),
-        "build_seconds": build_seconds if built.trained else float("nan"),
-    }
-    return table, {k: v for k, v in figures.items() if np.isfinite(v)}
+    def _fastest(self, names: tuple[str, ...], wanted: float) -> str | None:
+        """Return the fastest of some peers, of those that reach the recall if any does."""
+        there = [n for n in names if n in self.peers]
+        reached = [n for n in there if self.points[n].recall >= wanted] or there
+        return min(reached, key=lambda n: statistics.median(self.p50[n]), default=None)
 
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--dim", type=int, default=256)
-    parser.add_argument("--recall", type=float, default=0.97, help="recall asked of the engine")
-    parser.add_argument("--store", type=Path, help="keep the store here and use it again")
-    parser.add_argument("--json", type=Path)
+    parser = report.parser("Search without a filter.")
+    dataset.add_arguments(parser)
+    parser.add_argument("--peers", default=PEERS, help="comma-separated; see benchmarks.peers.PEERS")
+    parser.add_argument("--recall", type=float, default=0.97, help="recall@10 that every peer must reach")
+    parser.add_argument("--queries", type=int, default=300, help="single queries a round")
+    parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        rows, figures = measure(args.store or Path(scratch) / "store", args.rows, args.dim, args.recall)
-    title = f"unfiltered search, {args.rows:,} simulated vectors of {args.dim} dimensions, k = {K}, one thread"
-    report.write(title, rows, figures, args.json)
+    names = list(dict.fromkeys(["ours", *args.peers.split(",")]))
+    data = dataset.load(args)
+    with (
+        tempfile.TemporaryDirectory(dir=args.data) as scratch,
+        race.entrants(names, data.folder, Path(scratch)) as peers,
+    ):
+        run = Race(data, peers, args)
+        rows, figures = run.rows(), run.figures(args.recall)
+    title = f"unfiltered search, {data.title}, k = {K}, one thread, recall@10 of {args.recall} or more"
+    tied = int(run.exact.tied.sum())
+    report.write(f"{title}; {tied} of {args.queries} queries have many ties", rows, figures, args.json)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, memory
 from benchmarks.peers.base import Rows
 
 if TYPE_CHECKING:
@@ -42,13 +42,18 @@ def _do(peer: Peer, folder: Path, scratch: Path, what: str, *args: Any) -> Any:
         return peer.sweep()
     if what == "filters":
         return peer.filters
+    if what == "stages":
+        return getattr(peer, "stages", {})
+    if what == "forget":
+        return memory.forget()
     if what == "ask":
         return _ask(peer, *args)
-    rows = Rows.open(folder)
     start = time.perf_counter()
     if what == "build":
-        peer.build(rows, scratch)
-        return time.perf_counter() - start
+        peer.build(Rows.open(folder), scratch)
+        seconds = time.perf_counter() - start
+        memory.forget()
+        return seconds
     answers = peer.batch(*args)
     return time.perf_counter() - start, answers
 

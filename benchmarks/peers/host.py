@@ -76,6 +76,17 @@ class Host:
             peak = max(peak, self.resident()["anon_gb"])
         return {"seconds": self._hear(), "peak_gb": max(peak, self.resident()["anon_gb"])}
 
+    def stages(self) -> dict[str, float]:
+        """Return the seconds of the build by stage, if the peer tells them."""
+        self._tell("stages")
+        stages: dict[str, float] = self._hear()
+        return stages
+
+    def forget(self) -> None:
+        """Let the child give up file pages that it read once, so that :meth:`resident` tells what it uses."""
+        self._tell("forget")
+        self._hear()
+
     def sweep(self) -> list[dict[str, Any]]:
         """Return the peer's settings of the search, cheapest first."""
         self._tell("sweep")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ class Lance(Peer):
         self._threads = threads
         self._lancedb = require("lancedb", "lancedb")
         self._cores = sorted(os.sched_getaffinity(0))
+        self.stages: dict[str, float] = {}
 
     def build(self, rows: Rows, folder: Path) -> None:
         """Write the table, index the vectors, then the columns."""
@@ -49,9 +51,11 @@ class Lance(Peer):
                 vectors = pa.FixedSizeListArray.from_arrays(pa.array(rows.vectors[part].ravel()), rows.dimension)
                 yield pa.RecordBatch.from_pydict({**rows.table(part), "vector": vectors})
 
+        began = time.perf_counter()
         schema = next(batches()).schema
         source = pa.RecordBatchReader.from_batches(schema, batches())
         self._table = self._lancedb.connect(str(folder)).create_table("rows", source)
+        written = time.perf_counter()
         lists = min(MOST_LISTS, 2 ** round(np.log2(4 * len(rows) ** 0.5)))
         self._table.create_index(
             metric="dot",
@@ -60,6 +64,8 @@ class Lance(Peer):
             # Where there are fewer than 256 rows a list, the default would make fewer lists.
             sample_rate=min(256, len(rows) // lists),
         )
+        indexed = time.perf_counter()
+        self.stages = {"write the table": written - began, "index the vectors": indexed - written}
         for column in ("lon", "lat", "time", "share"):
             self._table.create_scalar_index(column)
         self._bind(self._threads)
