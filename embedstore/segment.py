@@ -21,6 +21,7 @@ import os
 import shutil
 import uuid
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -137,6 +138,7 @@ class Segment:
         self.id_order: NDArray[np.int32] = self.blocks["id_order.i32"].bytes.view(np.int32)
         self.zones: NDArray[np.float64] = self.blocks["zones.f64"].bytes.view(np.float64).reshape(-1, 4)
         self.columns, self._offsets = self._map_columns()
+        self._orders: dict[str, NDArray[np.int32]] = {}
         self._widths = np.array([DTYPES[name].itemsize for name in self._offsets])
         self._starts = np.array(list(self._offsets.values()))
         self._ends = self._starts + self._widths - 1
@@ -169,10 +171,26 @@ class Segment:
         self.blocks["rows.arrow"].check(offset + start * width, offset + stop * width)
         return self.columns[name][start:stop]
 
+    @cached_property
+    def instants(self) -> bool:
+        """Whether every row was taken at one moment, or at a time that is not known."""
+        first, last = (self.column(name).view(np.int64) for name in ("datetime", "datetime_end"))
+        return bool(((last == first) | (last == np.iinfo(np.int64).min)).all())
+
     def take(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return scattered values of a column, checked."""
         self.blocks["rows.arrow"].check_rows(rows, DTYPES[name].itemsize, self._offsets[name])
         return self.columns[name][rows]
+
+    def order(self, name: str) -> NDArray[np.int32]:
+        """Return the row numbers in the order of a column's values, without those that have none; worked out once."""
+        if name not in self._orders:
+            values = self.column(name)
+            order = np.argsort(values, kind="stable").astype(np.int32)
+            if values.dtype.kind == "M":
+                order = order[: len(order) - np.count_nonzero(np.isnat(values))]  # they come last
+            self._orders[name] = order
+        return self._orders[name]
 
     def check_columns(self, rows: NDArray[np.int64]) -> None:
         """Make sure of all columns of scattered rows, at once."""

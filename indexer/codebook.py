@@ -24,7 +24,7 @@ TRAIN_PER_LIST = 48
 ROTATION_ROWS = 16_384
 """Training vectors for the rotation, which is the slow part."""
 ROTATION_ROUNDS = 12
-QUERY_BITS = 8
+QUERY_BITS = 6
 """To which RaBitQ rounds each dimension of a query."""
 HELD_BACK = 10
 """One in so many vectors of the sample tells how well the codebook fits what it was not trained on."""

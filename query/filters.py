@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,6 +18,9 @@ import shapely
 from embedstore import area, grid
 from embedstore.errors import FilterError
 from embedstore.segment import ZONE
+from query import ranges
+from query.cover import Cover
+from query.ranges import Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
     from embedstore.segment import Segment
     from embedstore.snapshot import Piece
     from query.predicate import Predicate
+
+FEW = 4096
+"""Points that are tested against a polygon one by one: its raster costs as much."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +90,11 @@ class Filter:
             where,
         )
 
+    @cached_property
+    def cover(self) -> Cover:
+        """The shape as a raster."""
+        return Cover(self.shape)
+
     @property
     def selective(self) -> bool:
         """Whether it leaves anything out."""
@@ -104,12 +116,15 @@ class Filter:
         if self.boxes is not None:
             rows = _both(rows, _in_boxes(segment, self.boxes))
         if self.shape is not None:
-            rows = _both(rows, _in_shape(segment, self.shape))
+            rows = _in_shape(segment, rows, self)
         if piece.alive is not None:
             rows = np.flatnonzero(piece.alive) if rows is None else rows[piece.alive[rows]]
         if self.between is not None:
-            rows = _keep(rows, _in_span(segment, rows, self.between))
-        if self.where is not None:
+            rows = _in_span(segment, rows, self.between)
+        within = None if self.where is None else ranges.parse(self.where)
+        for one in within or ():
+            rows = _in_range(segment, rows, one)
+        if self.where is not None and within is None:
             rows = predicate.rows(segment, self.where, rows)
         return rows
 
@@ -118,8 +133,8 @@ def _both(rows: NDArray[np.int64] | None, more: NDArray[np.int64]) -> NDArray[np
     return more if rows is None else np.intersect1d(rows, more, assume_unique=True)
 
 
-def _keep(rows: NDArray[np.int64] | None, passing: NDArray[np.bool_]) -> NDArray[np.int64]:
-    return np.flatnonzero(passing) if rows is None else rows[passing]
+def _in_range(segment: Segment, rows: NDArray[np.int64] | None, one: Range) -> NDArray[np.int64]:
+    return one.rows(segment) if rows is None else rows[one.passes(segment.take(one.column, rows))]
 
 
 def _in_cells(segment: Segment, cells: tuple[int, ...]) -> NDArray[np.int64]:
@@ -159,18 +174,26 @@ def _in_boxes(segment: Segment, boxes: NDArray[np.float64]) -> NDArray[np.int64]
     return found[0] if len(found) == 1 else np.unique(np.concatenate(found))
 
 
-def _in_shape(segment: Segment, shape: Any) -> NDArray[np.int64]:
-    zones = segment.read_zones()
+def _in_shape(segment: Segment, rows: NDArray[np.int64] | None, filter_: Filter) -> NDArray[np.int64]:
+    """Return the rows, of those given or of all, whose centre a polygon holds."""
+    shape = filter_.shape
     west, south, east, north = shape.bounds
+    if rows is not None:
+        lon, lat = segment.take("lon", rows), segment.take("lat", rows)
+        if len(rows) > FEW:
+            held: NDArray[np.int64] = rows[filter_.cover.contains(lon, lat)]
+            return held
+        inside = (lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)
+        inside[inside] = shapely.intersects_xy(shape, lon[inside], lat[inside])
+        return rows[inside]
+    zones = segment.read_zones()
     near = np.flatnonzero(
         (zones[:, 0] <= east) & (zones[:, 2] >= west) & (zones[:, 1] <= north) & (zones[:, 3] >= south)
     )
-    boxes = shapely.box(*zones[near].T)
-    touching = shapely.intersects(shape, boxes)
-    near, boxes = near[touching], boxes[touching]
-    whole = shapely.covers(shape, boxes)
-    border = _zone_rows(segment, near[~whole])
-    border = border[shapely.intersects_xy(shape, segment.take("lon", border), segment.take("lat", border))]
+    if len(near) * ZONE <= FEW:
+        return _in_shape(segment, _zone_rows(segment, near), filter_)
+    whole, touching = filter_.cover.boxes(zones[near])
+    border = _in_shape(segment, _zone_rows(segment, near[touching & ~whole]), filter_)
     return _merge(_zone_rows(segment, near[whole]), border)
 
 
@@ -195,11 +218,14 @@ def expand(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.in
 
 def _in_span(
     segment: Segment, rows: NDArray[np.int64] | None, span: tuple[np.datetime64, np.datetime64]
-) -> NDArray[np.bool_]:
-    """Tell whether the span of an observation touches the one asked for; NaT compares false."""
+) -> NDArray[np.int64]:
+    """Return the rows whose span of observation touches the one asked for; a time that is not known touches none."""
+    if segment.instants:
+        return _in_range(segment, rows, Range("datetime", *span))
     first = segment.column("datetime") if rows is None else segment.take("datetime", rows)
     last = segment.column("datetime_end") if rows is None else segment.take("datetime_end", rows)
-    return (first <= span[1]) & (np.where(np.isnat(last), first, last) >= span[0])
+    passing = (first <= span[1]) & (np.where(np.isnat(last), first, last) >= span[0])
+    return np.flatnonzero(passing) if rows is None else rows[passing]
 
 
 def _span(between: Any) -> tuple[np.datetime64, np.datetime64]:
