@@ -48,7 +48,7 @@ class Best:
     def add(self, first: int, scores: NDArray[np.float32]) -> None:
         """Take the scores of rows ``first, first + 1, ...``, shape (queries, rows); -inf if a row does not pass."""
         better = scores > self.scores[:, -1:]
-        for query in np.flatnonzero(better.any(axis=1)):
+        for query in np.flatnonzero(better.any(axis=1)).tolist():
             found = np.flatnonzero(better[query])
             self.add_some(query, first + found, scores[query, found])
 
@@ -65,7 +65,8 @@ class Best:
     def ties(self) -> NDArray[np.int64]:
         """Return how many rows lie within a tie of the k-th best, that one left out; no more than can be kept."""
         near = np.abs(self.scores - self.scores[:, self.k - 1 : self.k]) <= TIE
-        return np.maximum(near.sum(axis=1) - 1, 0)
+        count: NDArray[np.int64] = np.maximum(near.sum(axis=1) - 1, 0)
+        return count
 
 
 @dataclass(frozen=True)
@@ -122,10 +123,10 @@ def truth(rows: Rows, queries: NDArray[np.float32], k: int, masks: Sequence[NDAr
     """
     best = Best(len(queries), k)
     few = np.array([m.mean() < FEW for m in masks]) if masks is not None else np.zeros(len(queries), np.bool_)
-    for query in np.flatnonzero(few):
+    for query in np.flatnonzero(few).tolist():
         assert masks is not None
         passing = np.flatnonzero(masks[query])
-        best.add_some(int(query), passing, rows.vectors[passing] @ queries[query])
+        best.add_some(query, passing, rows.vectors[passing] @ queries[query])
     rest = np.flatnonzero(~few)
     # Two threads, each with half the queries: comparing the scores takes as long as the product.
     with ThreadPoolExecutor(2) as pool:
@@ -195,7 +196,7 @@ def recall(
         short += len(hits) < wanted
         if wanted:
             right = rows.vectors[hits] @ queries[i] >= exact.kth[i] - TIE
-            by_score[i] = min(np.count_nonzero(right), wanted) / wanted
+            by_score[i] = min(int(np.count_nonzero(right)), wanted) / wanted
             by_id[i] = np.isin(hits, exact.ids[i]).sum() / wanted
     plain = ~exact.tied if not exact.tied.all() else np.ones(len(queries), np.bool_)
     tied = by_score[exact.tied]
