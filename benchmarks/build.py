@@ -41,17 +41,30 @@ def index(store: str) -> dict[str, Any]:
 
 
 def write(path: Path, rows: Rows) -> None:
-    """Write a store, and keep its state aside as it is before any index."""
+    """Write a store that has no index."""
     from benchmarks import stores
 
     stores.append(stores.create(path, rows.dimension), rows)
-    shutil.copytree(path / INDEX, path.with_name("unindexed"), copy_function=os.link)
+
+
+def unindexed(path: Path) -> Path:
+    """Return where the state of a store before any index is kept."""
+    return path.with_name(f"{path.name}.unindexed")
 
 
 def reset(path: Path) -> None:
-    """Bring the store back to that state; no file is ever changed in place, so links do."""
-    shutil.rmtree(path / INDEX)
-    shutil.copytree(path.with_name("unindexed"), path / INDEX, copy_function=os.link)
+    """Bring a store back to the state before any index, which is kept aside the first time.
+
+    No file in it is ever changed in place, so links do. An indexed store of which none was kept loses its index alone.
+    """
+    kept, live = unindexed(path), path / INDEX
+    if kept.is_dir():
+        shutil.rmtree(live)
+        shutil.copytree(kept, live, copy_function=os.link)
+    elif (live / "CURRENT").exists():
+        (live / "CURRENT").unlink()
+    else:
+        shutil.copytree(live, kept, copy_function=os.link)
 
 
 def ours(path: Path) -> dict[str, Any]:

@@ -89,8 +89,7 @@ def prepare(store: Path, rows: int, dimension: int, *, anew: bool) -> dict[str, 
     opened = landscape.store(store, rows, dimension)
     if not anew and opened.info()["index"]["factory"] is not None:
         return {}
-    current = store / build.INDEX / "CURRENT"
-    current.unlink(missing_ok=True)
+    build.reset(store)
     built, peak = alone.run("benchmarks.build:index", store)
     stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in built["seconds"].items())
     return {"build s": sum(built["seconds"].values()), "build peak GB": peak, "stages s": stages}
