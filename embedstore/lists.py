@@ -166,15 +166,14 @@ class Lists:
         return rows
 
     def _check(self, lists: NDArray[np.int64]) -> None:
+        """Make sure of lists; -1, which pads, stands for the last one."""
         if not self._left:
             return
-        probed = np.unique(lists)
-        probed = probed[probed >= 0]
-        fresh = probed[self._unchecked[probed]]
-        for i in fresh.tolist():
-            self._blocks.check(int(self._starts[i]), int(self._ends[i]))
-            self._unchecked[i] = False
+        fresh = lists[self._unchecked[lists]]
         if len(fresh):
+            for i in np.unique(fresh).tolist():
+                self._blocks.check(int(self._starts[i]), int(self._ends[i]))
+                self._unchecked[i] = False
             self._left = int(self._unchecked.sum())
 
 

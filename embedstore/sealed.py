@@ -135,6 +135,11 @@ class Blocks:
         self._good = np.zeros(len(crcs), bool)
         self._left = len(crcs)
 
+    @property
+    def good(self) -> bool:
+        """Whether every block has been checked."""
+        return not self._left
+
     def check(self, start: int, stop: int) -> None:
         """Make sure of the bytes from `start` to `stop`.
 

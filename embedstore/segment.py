@@ -194,8 +194,11 @@ class Segment:
 
     def check_columns(self, rows: NDArray[np.int64]) -> None:
         """Make sure of all columns of scattered rows, at once."""
-        self.blocks["rows.arrow"].check_rows(rows[:, None] * self._widths + self._starts, 1)
-        self.blocks["rows.arrow"].check_rows(rows[:, None] * self._widths + self._ends, 1)
+        blocks = self.blocks["rows.arrow"]
+        if not blocks.good:
+            places = rows[:, None] * self._widths
+            blocks.check_rows(places + self._starts, 1)
+            blocks.check_rows(places + self._ends, 1)
 
     def take_vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
         """Return scattered vectors, checked, shape (len(rows), dimension)."""

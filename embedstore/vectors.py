@@ -31,18 +31,22 @@ def to_unit(vectors: ArrayLike, dimension: int | None = None) -> NDArray[np.floa
     QueryError
         If the shape is wrong, or a vector holds NaN or infinity, or has no length.
     """
-    x = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
+    x = np.asarray(vectors, dtype=np.float32)
+    if x.ndim < 2:
+        x = x.reshape(1, -1)
     if x.ndim != 2 or (dimension is not None and x.shape[1] != dimension):
         raise QueryError(
             f"vectors of shape {np.shape(vectors)} do not fit; this store compares vectors of dimension {dimension}."
         )
-    length = np.sqrt((x.astype(np.float64) ** 2).sum(axis=1))
-    bad = ~(np.isfinite(length) & (length > 0))
-    if bad.any():
+    wide = x.astype(np.float64)
+    length = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+    good = (length > 0) & (length < np.inf)  # false for NaN
+    if not good.all():
         raise QueryError(
-            f"vector {int(np.argmax(bad))} of {len(x)} holds NaN or infinity, or has no length; it has no direction."
+            f"vector {int(np.argmin(good))} of {len(x)} holds NaN or infinity, or has no length; it has no direction."
         )
-    return np.ascontiguousarray(x / length[:, None].astype(np.float32))
+    unit: NDArray[np.float32] = np.ascontiguousarray(x / length[:, None].astype(np.float32))
+    return unit
 
 
 def round_mantissa(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

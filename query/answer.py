@@ -125,7 +125,7 @@ def _with_own(found: Found, selection: Selection, own: Own, query: NDArray[np.fl
 
 
 def _report(found: list[Found], candidates: int, k: int) -> Report:
-    plans = list(dict.fromkeys(f.plan for f in found))
+    plans = list(dict.fromkeys(f.plan for f in found)) if len(found) != 1 else [found[0].plan]
     notes = []
     if candidates == 0:
         notes.append("no chip passes the filter")

@@ -181,11 +181,12 @@ def _in_shape(segment: Segment, rows: NDArray[np.int64] | None, filter_: Filter)
     if rows is not None:
         lon, lat = segment.take("lon", rows), segment.take("lat", rows)
         if len(rows) > FEW:
-            held: NDArray[np.int64] = rows[filter_.cover.contains(lon, lat)]
-            return held
-        inside = (lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)
-        inside[inside] = shapely.intersects_xy(shape, lon[inside], lat[inside])
-        return rows[inside]
+            inside = filter_.cover.contains(lon, lat)
+        else:
+            inside = (lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)
+            inside[inside] = shapely.intersects_xy(shape, lon[inside], lat[inside])
+        held: NDArray[np.int64] = rows[inside]
+        return held
     zones = segment.read_zones()
     near = np.flatnonzero(
         (zones[:, 0] <= east) & (zones[:, 2] >= west) & (zones[:, 1] <= north) & (zones[:, 3] >= south)

@@ -104,7 +104,7 @@ class Searcher:
     def __init__(self, snapshot: Snapshot, catalog: Catalog) -> None:
         self.snapshot = snapshot
         self._predicate = Predicate()
-        self._selections: OrderedDict[tuple[object, ...], list[Selection]] = OrderedDict()
+        self._selections: OrderedDict[tuple[object, ...] | None, list[Selection]] = OrderedDict()
         self._lock = threading.Lock()
         codebook = snapshot.index.codebook if snapshot.index else None
         self._calibration = snapshot.index.calibration if snapshot.index else None
@@ -114,7 +114,7 @@ class Searcher:
 
     def select(self, filter_: Filter) -> list[Selection]:
         """Compile a filter for every piece, or recall it."""
-        key = filter_.key
+        key = filter_.key if filter_.selective else None
         with self._lock:
             if key in self._selections:
                 self._selections.move_to_end(key)
