@@ -138,9 +138,16 @@ class Maker:
 
     def _box(self, lon: float, lat: float, count: int, rng: np.random.Generator) -> Where:
         aspect = rng.uniform(0.5, 2.0)
-        distance = np.maximum(np.abs(self._lon - lon) / aspect, np.abs(self._lat - lat))
-        half = np.partition(distance, count - 1)[count - 1] + SLACK
-        return Where(bbox=(lon - half * aspect, lat - half, lon + half * aspect, lat + half))
+        off = np.abs(self._lon - lon), np.abs(self._lat - lat)
+        distance = np.maximum(off[0] / aspect, off[1])
+        held = np.flatnonzero(distance <= np.partition(distance, count - 1)[count - 1])
+        # On a grid the last step took in a whole line of rows: one side after the other gives up those too many.
+        half = [0.0, 0.0]
+        for axis in (1, 0):
+            far = off[axis][held]
+            half[axis] = float(np.partition(far, count - 1)[count - 1]) + SLACK
+            held = held[far <= half[axis]]
+        return Where(bbox=(lon - half[0], lat - half[1], lon + half[0], lat + half[1]))
 
     def _wavy(self, lon: float, lat: float, count: int, rng: np.random.Generator) -> Where:
         """Return a polygon of :data:`VERTICES` vertices: a circle with three large waves and seven small ones."""
