@@ -61,9 +61,9 @@ def test_a_filter_holds_what_was_wanted(kind: str, correlation: str, wanted: int
         own = Own.of(asked, number)
         where = maker.make(Cell(kind, correlation, wanted), own, rng)
         count = int(where.rows(stored).sum())
-        # On a grid several rows have the same place, or places on either side of the filter's.
+        # On a grid rows lie in lines, and several have the same place.
         grid = stored.lon.max() < 6 and kind in ("bbox", "polygon")
-        assert wanted <= count <= wanted + (8 if grid else 1), (number, count)
+        assert wanted <= count <= wanted + (8 + 0.05 * wanted if grid else 1), (number, count)
         if correlation != "anywhere":
             assert holds(where, own, kind) == (correlation == "inside"), number
 
