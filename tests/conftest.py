@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from rasterio.windows import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TOWN_AND_LAGOON = Window(192, 160, 320, 320)
 """Columns and rows of the bundled scene that hold Aquileia, fields and the edge of the lagoon."""
@@ -37,3 +41,14 @@ def store(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_store(store: Path, tmp_path: Path) -> Path:
     """Return a copy of that store, for tests that write."""
     return Path(shutil.copytree(store, tmp_path / "store"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_calibration() -> Iterator[None]:
+    """Calibrate with fewer questions than a real build asks, so that tests may build many indexes."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("indexer.questions.QUERIES", 96)
+    patch.setattr("indexer.calibrate.INTO_STRETCHES", 32)
+    patch.setattr("indexer.calibrate.TIMED", 4)
+    yield
+    patch.undo()

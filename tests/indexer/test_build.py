@@ -64,6 +64,22 @@ def test_a_codebook_that_misses_the_recall_is_made_finer(tmp_path: Path, monkeyp
     assert fine.recall > coarse.recall
 
 
+def test_a_hundred_appends_leave_the_recall_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_module, "FLAT_ROWS", 1000)
+    monkeypatch.setattr("query.plan.EXACT_ROWS", 50)
+    store = filled(tmp_path / "s", 3000)
+    build(store.path)
+    before = mean_recall(store.path, 3000)
+    for number in range(100):
+        start = 3000 + 20 * number
+        store.append(make.chips(list(range(start, start + 20))))
+        if number % 10 == 9:
+            assert build(store.path).rows == start + 20
+    after = mean_recall(store.path, 5000)
+    assert len(Engine(store.path).snapshot.pieces) <= 16
+    assert after >= max(0.9, before - 0.02)
+
+
 def test_the_quantiser_stays_until_another_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build_module, "FLAT_ROWS", 1000)
     filled(tmp_path / "s", 3000)
