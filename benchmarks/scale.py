@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.scale --rows 10000000 --dim 256 --store DIR --small-store DIR --json F``
 
-The store is written if it is not there; its index is built anew. Everything runs in fresh processes, queries on one
-thread. The small store, of a million rows, is asked the same way.
+A store is written if it is not there, and its index built if it has none; only a build is told of that was seen.
+Everything runs in fresh processes, queries on one thread. The small store, of a million rows, is asked the same way.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import alone, build, report
+from benchmarks import alone, report
 from benchmarks.truth import TIE, Best, Truth
 
 if TYPE_CHECKING:
@@ -82,14 +82,13 @@ def once(store: Path, queries: NDArray[np.float32], scratch: Path) -> dict[str, 
     return {**told, "recall@10": float(np.mean(np.minimum(right, K))) / K}
 
 
-def prepare(store: Path, rows: int, dimension: int, *, anew: bool) -> dict[str, Any]:
-    """Write a store if there is none; build its index in a fresh process, `anew` or if there is none."""
+def prepare(store: Path, rows: int, dimension: int) -> dict[str, Any]:
+    """Write a store if there is none; build its index in a fresh process if it has none."""
     from benchmarks import landscape
 
     opened = landscape.store(store, rows, dimension)
-    if not anew and opened.info()["index"]["factory"] is not None:
+    if opened.info()["index"]["factory"] is not None:
         return {}
-    build.reset(store)
     built, peak = alone.run("benchmarks.build:index", store)
     stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in built["seconds"].items())
     return {"build s": sum(built["seconds"].values()), "build peak GB": peak, "stages s": stages}
@@ -110,18 +109,17 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        for count, store, anew in (
-            (args.small_rows, args.small_store or scratch / "small", False),
-            (args.rows, args.store or scratch / "store", True),
+        for count, store in (
+            (args.small_rows, args.small_store or scratch / "small"),
+            (args.rows, args.store or scratch / "store"),
         ):
-            built = prepare(store, count, args.dim, anew=anew)
+            built = prepare(store, count, args.dim)
             empty = {"build s": None, "build peak GB": None, "stages s": None}
             asked = once(store, queries, scratch)
             disk = sum(f.stat().st_size for f in store.rglob("*") if f.is_file()) / 1e9
             rows.append({"rows": count, **asked, "disk GB": disk, **empty, **built})
     small, large = rows
     figures = {
-        "build_peak_gb": large["build peak GB"],
         "resident_gb": large["anon_gb"],
         "file_gb": large["file_gb"],
         "p50_ms": large["p50_ms"],
@@ -129,6 +127,8 @@ def main() -> None:
         "first_answer_ms": large["first_answer_ms"],
         "recall_at_10": large["recall@10"],
     }
+    if large["build peak GB"] is not None:
+        figures["build_peak_gb"] = large["build peak GB"]
     title = (
         f"scale, {args.rows:,} beside {args.small_rows:,} simulated vectors of {args.dim} dimensions, "
         f"recall {RECALL} asked, {QUERIES:,} queries in a fresh process"
