@@ -39,6 +39,8 @@ NEWS = 0.1
 """Only once the new rows are this share of those it was trained for: training costs about as much as filling them."""
 DEAD = 0.2
 """A segment of which more than this share was deleted is written anew."""
+SHARED = ("vectors.f16", "rows.arrow", "id_order.i32", "zones.f64")
+"""Files of a segment that do not depend on its codebook."""
 FINEST = 2
 """How often the code bytes are doubled where a codebook does not reach the recall asked for."""
 ATTEMPTS = 20
@@ -144,10 +146,11 @@ class _Build:
         book, trained = self._codebook(snapshot) if snapshot.rows >= FLAT_ROWS else (None, False)
         names, calibration = self._fill(snapshot, book)
         for fineness in range(1, 1 + FINEST):
-            if calibration is None or not trained or calibration.best >= self.recall:
+            if book is None or calibration is None or not trained or calibration.best >= self.recall:
                 break
-            book = self._train(snapshot, fineness)
-            names, calibration = self._fill(snapshot, book)
+            book, names = self._refine(snapshot, book, names, fineness)
+            self.stage("calibrate")
+            calibration = self._calibrate(snapshot, names, book)
         self.stage("publish")
         index = self._publish(snapshot, names, book, calibration)
         self._sweep(damaged)
@@ -176,13 +179,32 @@ class _Build:
             return True
         return codebook.error(path, new) <= DRIFT * book.error
 
-    def _train(self, snapshot: Snapshot, fineness: int) -> Codebook:
+    def _refine(
+        self, snapshot: Snapshot, book: Codebook, names: list[str], fineness: int
+    ) -> tuple[Codebook, list[str]]:
+        """Return a codebook of finer codes, and the segment of all rows with them; the coarser one is removed.
+
+        Codes of bits keep their rotation and lists; product codes are trained and assigned anew.
+        """
+        (name,) = names  # a codebook just trained has all rows in one segment
+        folder = self.store.catalog.segments / name
+        bits = IndexSpec(book.factory).quantizer == "rabitq"
+        finer = self._train(snapshot, fineness, self.store.catalog.codebook_file(book) if bits else None)
+        coarse = Segment(folder)
+        with SegmentDraft(self.store.catalog.segments) as draft:
+            draft.link(coarse, [*SHARED, "list_of_row.i32"] if bits else SHARED)
+            finest = self._finish(draft, coarse.rows, coarse.manifest.files, finer)
+        shutil.rmtree(folder)
+        shutil.rmtree(self.store.catalog.folder / book.name)
+        return finer, [finest]
+
+    def _train(self, snapshot: Snapshot, fineness: int, coarser: Path | None = None) -> Codebook:
         self.stage("train")
         old = snapshot.index.codebook if snapshot.index else None
         kind = self.quantizer or (IndexSpec(old.factory).quantizer if old else QUANTIZERS[0])
         spec = IndexSpec.for_rows(snapshot.rows, self.store.encoder.dimension, fineness, kind)
         path = self.store.catalog.new_codebook_file()
-        lists, error = codebook.train(snapshot, spec, path, self.device)
+        lists, error = codebook.train(snapshot, spec, path, self.device, coarser)
         return self.store.catalog.seal_codebook(path, spec.factory, lists, snapshot.rows, error)
 
     def _fill(self, snapshot: Snapshot, book: Codebook | None) -> tuple[list[str], Calibration | None]:
@@ -220,17 +242,21 @@ class _Build:
         with SegmentDraft(self.store.catalog.segments) as draft:
             lone = todo[0] if len(todo) == 1 and todo[0].alive is None else None
             if lone:
-                draft.link(lone.segment, ("vectors.f16", "rows.arrow", "id_order.i32", "zones.f64"))
+                draft.link(lone.segment, SHARED)
                 rows, files = lone.segment.rows, list(lone.segment.manifest.files)
                 lone.segment.check_all()
             else:
                 rows, files = segment_rows.merge(snapshot, todo, draft)
-            if book:
-                self.stage("fill lists")
-                codebook.fill(self.store.catalog.codebook_file(book), draft.folder, rows, self.device)
-            encoder = self.store.encoder
-            draft.seal(rows, encoder.dimension, encoder.fingerprint, files, book.name if book else "")
-            return draft.name
+            return self._finish(draft, rows, files, book)
+
+    def _finish(self, draft: SegmentDraft, rows: int, files: Iterable[str], book: Codebook | None) -> str:
+        """Add lists to a segment in the making, if there is a codebook, and seal it; return its name."""
+        if book:
+            self.stage("fill lists")
+            codebook.fill(self.store.catalog.codebook_file(book), draft.folder, rows, self.device)
+        encoder = self.store.encoder
+        draft.seal(rows, encoder.dimension, encoder.fingerprint, files, book.name if book else "")
+        return draft.name
 
     def _calibrate(self, snapshot: Snapshot, names: list[str], book: Codebook | None) -> Calibration | None:
         if book is None:

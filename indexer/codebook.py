@@ -51,8 +51,15 @@ def resolve_device(device: str) -> str:
     return "cuda" if gpus and device != "cpu" else "cpu"
 
 
-def train(snapshot: Snapshot, spec: IndexSpec, path: Path, device: str) -> tuple[int, float]:
+def train(
+    snapshot: Snapshot, spec: IndexSpec, path: Path, device: str, coarser: Path | None = None
+) -> tuple[int, float]:
     """Train a codebook on a seeded sample of the snapshot, and write it.
+
+    Parameters
+    ----------
+    coarser
+        A codebook of fewer bits whose rotation and lists are taken over.
 
     Returns
     -------
@@ -70,6 +77,13 @@ def train(snapshot: Snapshot, spec: IndexSpec, path: Path, device: str) -> tuple
         rotation.max_train_points = ROTATION_ROWS
     else:
         ivf.qb = QUERY_BITS
+    if coarser is not None:
+        old = f.read_index(str(coarser))
+        f.copy_array_to_vector(f.vector_to_array(f.downcast_VectorTransform(old.chain.at(0)).A), rotation.A)
+        rotation.set_is_orthonormal()
+        rotation.is_trained = True
+        centroids = f.downcast_index(f.extract_index_ivf(old)).quantizer.reconstruct_n(0, ivf.nlist)
+        ivf.quantizer.add(centroids)  # FAISS trains no quantiser that is full
     if device == "cuda":
         ivf.clustering_index = f.index_cpu_to_all_gpus(f.IndexFlatIP(ivf.d))
     vectors = sample(snapshot.pieces, max(TRAIN_PER_LIST * ivf.nlist, ROTATION_ROWS))
@@ -103,22 +117,26 @@ def _error(index: Any, vectors: NDArray[np.float32]) -> float:
 
 
 def fill(codebook: Path, folder: Path, rows: int, device: str) -> None:
-    """Assign the vectors of a segment in the making to lists; write ``lists.faiss`` and ``list_of_row.i32``."""
+    """Write ``lists.faiss`` of a segment in the making, and ``list_of_row.i32`` if it is not there yet."""
     f = faiss()
     index = f.read_index(str(codebook))
     ivf = f.downcast_index(f.extract_index_ivf(index))
     quantizer: Any = f.index_cpu_to_all_gpus(ivf.quantizer) if device == "cuda" else ivf.quantizer
     vectors = np.memmap(folder / "vectors.f16", np.float16, "r", shape=(rows, index.d))
-    lists = np.empty(rows, np.int32)
+    known = folder / "list_of_row.i32"
+    lists = np.fromfile(known, np.int32) if known.exists() else None
+    assigned_all = np.empty(rows, np.int32) if lists is None else lists
     for start in range(0, rows, CHUNK):
         rotated = index.chain.at(0).apply(vectors[start : start + CHUNK].astype(np.float32))
         stop = start + len(rotated)
-        assigned = quantizer.search(rotated, 1)[1].reshape(-1)
-        lists[start:stop] = assigned
+        if lists is None:
+            assigned_all[start:stop] = quantizer.search(rotated, 1)[1].reshape(-1)
+        assigned = assigned_all[start:stop].astype(np.int64)
         ids = np.arange(start, stop, dtype=np.int64)
         ivf.add_core(len(rotated), f.swig_ptr(rotated), f.swig_ptr(ids), f.swig_ptr(assigned))
     with storage_errors("write the index", folder):
-        lists.tofile(folder / "list_of_row.i32")
+        if lists is None:
+            assigned_all.tofile(known)
         writer = f.FileIOWriter(str(folder / "lists.faiss"))
         f.write_InvertedLists(ivf.invlists, writer)
         del writer

@@ -64,6 +64,24 @@ def test_a_codebook_that_misses_the_recall_is_made_finer(tmp_path: Path, monkeyp
     assert fine.recall > coarse.recall
 
 
+def test_finer_bits_keep_rotation_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_module, "FLAT_ROWS", 1000)
+    monkeypatch.setattr("query.plan.EXACT_ROWS", 50)
+    monkeypatch.setattr("indexer.calibrate.DEPTHS", (10,))  # ten codes for ten hits: few bits cannot do
+    store = filled(tmp_path / "s", 3000)
+    coarse = build(store.path, recall=0.1)
+    (piece,) = Engine(store.path).snapshot.pieces
+    lists = piece.segment.list_of_row(slice(None)).copy()
+    (store.path / "_index" / "CURRENT").unlink()
+    fine = build(store.path, recall=0.999)
+    assert (coarse.factory, fine.factory) == ("RR16,IVF128,RaBitQ4", "RR16,IVF128,RaBitQ8")
+    assert fine.recall > coarse.recall
+    (piece,) = Engine(store.path).snapshot.pieces
+    assert np.array_equal(lists, piece.segment.list_of_row(slice(None)))
+    assert mean_recall(store.path, 3000) >= 0.9
+    assert Store.open(store.path).verify() == []
+
+
 def test_a_hundred_appends_leave_the_recall_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build_module, "FLAT_ROWS", 1000)
     monkeypatch.setattr("query.plan.EXACT_ROWS", 50)
