@@ -68,20 +68,23 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class FilteredEffort:
-    """The same under a filter.
+    """The same under a filter that so many rows pass, or more.
 
     Parameters
     ----------
+    rows
+        Rows in the stretches of the Earth that it was measured on. Of more rows, a smaller share will do.
     share
         Share of the candidates that the probed lists hold together, nearest lists first.
     candidates
         Best codes re-ranked exactly.
     recall
-        Recall@10 measured on held-back queries that looked into stretches of the Earth other than their own.
+        Recall@10 measured on held-back queries that looked into stretches other than their own.
     fixed_us, row_ns
         What it takes: microseconds, and nanoseconds for each candidate.
     """
 
+    rows: int
     share: float
     candidates: int
     recall: float
@@ -98,7 +101,7 @@ class Calibration:
     efforts
         Without a filter, cheapest first.
     filtered
-        With one; empty where there are so few rows that filtered searches are exact.
+        With one, from few rows to many, each cheapest first; of fewer rows than any, searches are exact.
     exact_ns, scattered_ns
         Nanoseconds for an exact score, of neighbouring rows and of scattered ones.
     """

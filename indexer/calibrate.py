@@ -31,14 +31,10 @@ DEPTHS = (10, 20, 30, 50, 100, 200, 400, 800)
 SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 TIMED = 16
 """Questions that each effort is timed on, one at a time."""
-LENGTHS = (0.1, 0.5)
-"""Shares of the rows that the stretches of filtered questions hold."""
-LONGEST = 1 << 20
-"""Rows of the longest stretch."""
+LENGTHS = (4_096, 32_768, 262_144)
+"""Rows that the stretches of filtered questions hold: what share of them must be scanned falls with their number."""
 INTO_STRETCHES = 128
 """Questions into stretches of each length."""
-LEAST_FILTERED = 50_000
-"""Rows below which a filtered search is exact, which takes a millisecond."""
 GOOD_ENOUGH = 0.997
 NO_BETTER = 0.0005
 """More is not tried once twice the probes gain less recall than this."""
@@ -82,7 +78,7 @@ def calibrate(segments: list[Segment], alive: list[NDArray[np.bool_] | None], co
             number = max(range(len(parts)), key=lambda i: parts[i].segment.rows)
             largest, own = parts[number], [q for q in queries if q.part == number]
             in_place, scattered = _exact_costs(largest.segment, own)
-            filtered = _filtered(largest, coarse, own, pool) if largest.segment.rows >= LEAST_FILTERED else ()
+            filtered = _filtered(largest, coarse, own, pool)
     finally:
         faiss().omp_set_num_threads(threads)
     return Calibration(efforts, filtered, in_place, scattered)
@@ -121,26 +117,44 @@ def _filtered(
     part: Part, coarse: Coarse, queries: Sequence[Query], pool: ThreadPoolExecutor
 ) -> tuple[FilteredEffort, ...]:
     """Return the cheapest efforts for rising recall in stretches of rows that do not hold the query's place."""
-    lengths = [min(LONGEST, int(share * part.segment.rows)) for share in LENGTHS]
+    lengths = [length for length in LENGTHS if 2 * length <= part.segment.rows]
     sets = [questions.stretches(part, queries, length, INTO_STRETCHES) for length in lengths]
-    if not all(sets):
-        return ()
-    points = []
-    for share in SHARES:
-        ranked = [list(pool.map(partial(_among, part, coarse, share), stretches)) for stretches in sets]
-        costs = [_by_depth(partial(_ask_among, part, coarse, share), stretches[:TIMED]) for stretches in sets]
-        for depth in DEPTHS:
-            recall = min(
-                questions.recall(of, depth, [s.kth for s in stretches])
-                for of, stretches in zip(ranked, sets, strict=True)
-            )
-            short, long = (cost(depth) for cost in costs)
-            per_row = max(long - short, 0) / max(1, lengths[1] - lengths[0])
-            fixed = max(short - per_row * lengths[0], 0)
-            points.append((long, FilteredEffort(share, depth, recall, round(fixed * 1e6, 1), round(per_row * 1e9, 2))))
-        if points[-1][1].recall >= GOOD_ENOUGH:
-            break
-    return tuple(_frontier(points))
+    lengths = [length for length, stretches in zip(lengths, sets, strict=True) if stretches]
+    sets = [stretches for stretches in sets if stretches]
+    recalls, seconds = {}, {}
+    for number, stretches in enumerate(sets):
+        kth = [stretch.kth for stretch in stretches]
+        for share in SHARES:
+            ranked = list(pool.map(partial(_among, part, coarse, share), stretches))
+            cost = _by_depth(partial(_ask_among, part, coarse, share), stretches[:TIMED])
+            for depth in DEPTHS:
+                recalls[number, share, depth] = questions.recall(ranked, depth, kth)
+                seconds[number, share, depth] = cost(depth)
+            if recalls[number, share, DEPTHS[-1]] >= GOOD_ENOUGH:
+                break
+    kept: list[FilteredEffort] = []
+    for number, length in enumerate(lengths):
+        points = []
+        for (_, share, depth), recall in ((key, r) for key, r in recalls.items() if key[0] == number):
+            fixed, row = _line(lengths, [seconds.get((i, share, depth)) for i in range(len(lengths))], number)
+            effort = FilteredEffort(length, share, depth, recall, round(fixed * 1e6, 1), round(row * 1e9, 2))
+            points.append((seconds[number, share, depth], effort))
+        kept += _frontier(points)
+    return tuple(kept)
+
+
+def _line(lengths: Sequence[int], seconds: Sequence[float | None], number: int) -> tuple[float, float]:
+    """Return the fixed cost and the cost a row at one of some lengths, by the nearest other that was timed."""
+    here = seconds[number]
+    assert here is not None
+    others = [i for i, s in enumerate(seconds) if s is not None and i != number]
+    if not others:
+        return 0.0, here / lengths[number]
+    other = min(others, key=lambda i: abs(i - number))
+    there = seconds[other]
+    assert there is not None
+    row = max(0.0, (there - here) / (lengths[other] - lengths[number]))
+    return max(0.0, here - row * lengths[number]), row
 
 
 def _among(part: Part, coarse: Coarse, share: float, stretch: Stretch) -> list[NDArray[np.float32]]:

@@ -65,11 +65,12 @@ class Goal:
         # the hits beyond the tenth lie farther out: in more lists, and less apart from what is beside them
         return replace(found, probes=round(found.probes * (k / K) ** 0.5), candidates=-(-found.candidates * k // K))
 
-    def filtered_effort(self, calibration: Calibration, k: int) -> FilteredEffort | None:
-        """Return the same under a filter."""
-        if self.recall is None:
+    def filtered_effort(self, calibration: Calibration, k: int, count: int) -> FilteredEffort | None:
+        """Return the same under a filter that `count` rows pass."""
+        rows = max((e.rows for e in calibration.filtered if e.rows <= count), default=None)
+        if self.recall is None or rows is None:
             return None
-        found = next((e for e in calibration.filtered if e.recall >= self.recall), None)
+        found = next((e for e in calibration.filtered if e.rows == rows and e.recall >= self.recall), None)
         if found is None or k <= K:
             return found
         share = min(1.0, found.share * (k / K) ** 0.5)

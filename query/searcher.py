@@ -171,7 +171,7 @@ class Searcher:
             depth, name, sizes = effort.candidates, "ivf", open_lists.sizes
             lists, scores = self._coarse.nearest(rotated, min(effort.probes, self._coarse.lists))
         else:
-            filtered = goal.filtered_effort(self._calibration, k)
+            filtered = goal.filtered_effort(self._calibration, k, selection.count)
             if filtered is None or plan.exact_is_cheaper(self._calibration, filtered, selection.count, selection.span):
                 return None
             if selection.in_list is None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CODEBOOK = Codebook("c" * 32, "d" * 64, "OPQ2,IVF16,PQ2", 16, 1000, 0.1)
-CALIBRATION = Calibration((Effort(2, 10, 0.9),), (FilteredEffort(0.1, 20, 0.9, 80.0, 2.5),), 9.5, 80.0)
+CALIBRATION = Calibration((Effort(2, 10, 0.9),), (FilteredEffort(4096, 0.1, 20, 0.9, 80.0, 2.5),), 9.5, 80.0)
 
 
 def index(name: str) -> Index:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,9 @@ from query.example import combine, distance, spread
 from query.plan import Goal
 
 EFFORTS = (Effort(1, 10, 0.5), Effort(4, 20, 0.9), Effort(16, 40, 0.96))
-FILTERED = (FilteredEffort(0.1, 50, 0.6, 100.0, 2.0), FilteredEffort(0.4, 100, 0.95, 100.0, 8.0))
-CALIBRATION = Calibration(EFFORTS, FILTERED, 10.0, 100.0)
+FEW = (FilteredEffort(1000, 0.6, 50, 0.95, 100.0, 9.0),)
+FILTERED = (FilteredEffort(5000, 0.1, 50, 0.6, 100.0, 2.0), FilteredEffort(5000, 0.4, 100, 0.95, 100.0, 8.0))
+CALIBRATION = Calibration(EFFORTS, FEW + FILTERED, 10.0, 100.0)
 
 
 @pytest.mark.parametrize(
@@ -30,12 +33,19 @@ def test_the_cheapest_effort_that_reaches_the_recall(
 ) -> None:
     goal = Goal.parse(recall)
     assert goal.effort(CALIBRATION, 10) == goal.effort(CALIBRATION, 1) == plain
-    assert goal.filtered_effort(CALIBRATION, 10) == filtered
+    assert goal.filtered_effort(CALIBRATION, 10, 5000) == goal.filtered_effort(CALIBRATION, 10, 90_000) == filtered
 
 
 def test_more_hits_take_more_probes_and_more_candidates() -> None:
     assert Goal.parse(0.9).effort(CALIBRATION, 90) == Effort(12, 180, 0.9)
-    assert Goal.parse(0.9).filtered_effort(CALIBRATION, 90) == FilteredEffort(1.0, 900, 0.95, 100.0, 8.0)
+    assert Goal.parse(0.9).filtered_effort(CALIBRATION, 90, 5000) == replace(FILTERED[1], share=1.0, candidates=900)
+
+
+def test_the_effort_is_that_of_as_few_candidates() -> None:
+    goal = Goal.parse(0.6)
+    assert goal.filtered_effort(CALIBRATION, 10, 999) is None
+    assert goal.filtered_effort(CALIBRATION, 10, 4999) == FEW[0]
+    assert goal.filtered_effort(CALIBRATION, 10, 5000) == FILTERED[0]
 
 
 def test_a_scan_is_chosen_where_it_is_cheaper() -> None:
