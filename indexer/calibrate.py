@@ -121,40 +121,53 @@ def _filtered(
     sets = [questions.stretches(part, queries, length, INTO_STRETCHES) for length in lengths]
     lengths = [length for length, stretches in zip(lengths, sets, strict=True) if stretches]
     sets = [stretches for stretches in sets if stretches]
-    recalls, seconds = {}, {}
-    for number, stretches in enumerate(sets):
-        kth = [stretch.kth for stretch in stretches]
-        for share in SHARES:
-            ranked = list(pool.map(partial(_among, part, coarse, share), stretches))
-            cost = _by_depth(partial(_ask_among, part, coarse, share), stretches[:TIMED])
-            for depth in DEPTHS:
-                recalls[number, share, depth] = questions.recall(ranked, depth, kth)
-                seconds[number, share, depth] = cost(depth)
-            if recalls[number, share, DEPTHS[-1]] >= GOOD_ENOUGH:
-                break
+    recalls = [_filtered_recalls(part, coarse, stretches, pool) for stretches in sets]
+    shares = sorted({share for of in recalls for share, _ in of})
+    seconds = np.array(
+        [
+            [[cost(depth) for depth in DEPTHS] for cost in _costs_of_shares(part, coarse, shares, stretches)]
+            for stretches in sets
+        ]
+    )
     kept: list[FilteredEffort] = []
-    for number, length in enumerate(lengths):
+    for number, (length, of) in enumerate(zip(lengths, recalls, strict=True)):
         points = []
-        for (_, share, depth), recall in ((key, r) for key, r in recalls.items() if key[0] == number):
-            fixed, row = _line(lengths, [seconds.get((i, share, depth)) for i in range(len(lengths))], number)
+        for (share, depth), recall in of.items():
+            took = seconds[:, shares.index(share), DEPTHS.index(depth)]
+            fixed, row = _line(lengths, took, number)
             effort = FilteredEffort(length, share, depth, recall, round(fixed * 1e6, 1), round(row * 1e9, 2))
-            points.append((seconds[number, share, depth], effort))
+            points.append((float(took[number]), effort))
         kept += _frontier(points)
     return tuple(kept)
 
 
-def _line(lengths: Sequence[int], seconds: Sequence[float | None], number: int) -> tuple[float, float]:
-    """Return the fixed cost and the cost a row at one of some lengths, by the nearest other that was timed."""
-    here = seconds[number]
-    assert here is not None
-    others = [i for i, s in enumerate(seconds) if s is not None and i != number]
-    if not others:
-        return 0.0, here / lengths[number]
-    other = min(others, key=lambda i: abs(i - number))
-    there = seconds[other]
-    assert there is not None
-    row = max(0.0, (there - here) / (lengths[other] - lengths[number]))
-    return max(0.0, here - row * lengths[number]), row
+def _filtered_recalls(
+    part: Part, coarse: Coarse, stretches: Sequence[Stretch], pool: ThreadPoolExecutor
+) -> dict[tuple[float, int], float]:
+    """Return the recall by share and depth, up to the share that is good enough."""
+    recalls: dict[tuple[float, int], float] = {}
+    kth = [stretch.kth for stretch in stretches]
+    for share in SHARES:
+        ranked = list(pool.map(partial(_among, part, coarse, share), stretches))
+        recalls.update({(share, depth): questions.recall(ranked, depth, kth) for depth in DEPTHS})
+        if recalls[share, DEPTHS[-1]] >= GOOD_ENOUGH:
+            break
+    return recalls
+
+
+def _costs_of_shares(
+    part: Part, coarse: Coarse, shares: Sequence[float], stretches: Sequence[Stretch]
+) -> list[Callable[[int], float]]:
+    return [_by_depth(partial(_ask_among, part, coarse, share), stretches[:TIMED]) for share in shares]
+
+
+def _line(lengths: Sequence[int], seconds: NDArray[np.float64], number: int) -> tuple[float, float]:
+    """Return the fixed cost and the cost a row at one of some lengths, by its neighbour."""
+    if len(lengths) == 1:
+        return 0.0, float(seconds[0]) / lengths[0]
+    other = number - 1 if number else 1
+    row = max(0.0, float(seconds[other] - seconds[number]) / (lengths[other] - lengths[number]))
+    return max(0.0, float(seconds[number]) - row * lengths[number]), row
 
 
 def _among(part: Part, coarse: Coarse, share: float, stretch: Stretch) -> list[NDArray[np.float32]]:
