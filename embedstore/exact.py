@@ -23,6 +23,8 @@ CHUNK = 1 << 16
 DENSE = 64
 """Rows are scored where they lie while at least one in this many of their span is asked for, else gathered first:
 to pass over a row takes a nanosecond, to copy one some sixty."""
+TOGETHER = 8192
+"""Vectors that are gathered at a time for many queries: with what they become they stay in the cache."""
 FEW = 2048
 """Rows gathered at a time, into memory that each thread keeps."""
 
@@ -82,6 +84,39 @@ def rerank(
     index.ntotal = len(rows)
     at, scores = _search(index, query, k)
     return rows[at], scores
+
+
+def rerank_many(
+    segment: Segment, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Do the same for many queries at once.
+
+    Parameters
+    ----------
+    queries
+        Unit vectors, shape (n, d).
+    rows
+        Rows of each, -1 where there are fewer, shape (n, m) with m >= k.
+
+    Returns
+    -------
+    Rows (-1 where there are fewer) and scores, best first, shape (n, k).
+    """
+    n, m = rows.shape
+    best_rows, best_scores = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
+    decoder = faiss().IndexScalarQuantizer(segment.dimension, faiss().ScalarQuantizer.QT_fp16)
+    some = max(1, TOGETHER // m)
+    for start in range(0, n, some):
+        part = rows[start : start + some]
+        halves = segment.take_vectors(np.maximum(part, 0).ravel())
+        vectors = decoder.sa_decode(halves.view(np.uint8)).reshape(*part.shape, -1)
+        scores = np.matmul(vectors, queries[start : start + some, :, None])[:, :, 0]
+        scores[part < 0] = -np.inf
+        order = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        order = np.take_along_axis(order, np.argsort(-np.take_along_axis(scores, order, 1), axis=1, kind="stable"), 1)
+        best_rows[start : start + some] = np.take_along_axis(part, order, 1)
+        best_scores[start : start + some] = np.take_along_axis(scores, order, 1)
+    return best_rows, best_scores
 
 
 def _joined(

@@ -58,6 +58,12 @@ class Probe:
     sizes: NDArray[np.int64]
     plan: str
 
+    def effort(self, number: int) -> tuple[int, int]:
+        """Return how many candidates were scanned for a query, in how many lists."""
+        lists = self.lists[number]
+        lists = lists if lists[-1] >= 0 else lists[lists >= 0]
+        return int(self.sizes[lists].sum()), len(lists)
+
 
 @dataclass(eq=False, slots=True)
 class Selection:
@@ -151,8 +157,9 @@ class Searcher:
         for piece, selection in zip(self.snapshot.pieces, selections, strict=True):
             if selection.count:
                 probe = None if rotated is None else self._probe(piece, selection, rotated, k, goal)
-                for i, answer in enumerate(answers):
-                    answer.append(_finish(piece, selection, queries[i : i + 1], k, probe, i))
+                found = _reranked(piece, selection, queries, k, probe) if probe else [None] * len(queries)
+                for i, (answer, one) in enumerate(zip(answers, found, strict=True)):
+                    answer.append(one or _scan(piece, selection, queries[i : i + 1], k))
         return answers
 
     def _probe(
@@ -198,19 +205,26 @@ class Searcher:
         return self._lists[name]
 
 
-def _finish(
-    piece: Piece, selection: Selection, query: NDArray[np.float32], k: int, probe: Probe | None, number: int
-) -> Found:
-    """Score exactly what one query of a probe found; every candidate if it found too few, or there was none."""
-    if probe is not None:
-        rows = probe.rows[number]
-        if rows[-1] < 0:
-            rows = rows[rows >= 0]
-        if len(rows) >= min(k, selection.count):
-            best, scores = exact.rerank(piece.segment, query, rows, k)
-            lists = probe.lists[number]
-            if lists[-1] < 0:
-                lists = lists[lists >= 0]
-            return Found(piece, best, scores, probe.plan, int(probe.sizes[lists].sum()), len(lists))
+def _reranked(
+    piece: Piece, selection: Selection, queries: NDArray[np.float32], k: int, probe: Probe
+) -> list[Found | None]:
+    """Score exactly what a probe found for each query; None where it found too few."""
+    wanted = min(k, selection.count)
+    if len(queries) == 1:
+        rows = probe.rows[0]
+        rows = rows if rows[-1] >= 0 else rows[rows >= 0]
+        if len(rows) < wanted:
+            return [None]
+        best, scores = exact.rerank(piece.segment, queries, rows, wanted)
+        return [Found(piece, best, scores, probe.plan, *probe.effort(0))]
+    best, scores = exact.rerank_many(piece.segment, queries, probe.rows, wanted)
+    return [
+        Found(piece, best[i], scores[i], probe.plan, *probe.effort(i)) if best[i, -1] >= 0 else None
+        for i in range(len(queries))
+    ]
+
+
+def _scan(piece: Piece, selection: Selection, query: NDArray[np.float32], k: int) -> Found:
+    """Score every candidate of a piece."""
     rows, scores = exact.best(piece.segment, query, selection.rows, k)
     return Found(piece, rows, scores, "exact", selection.count, 0)
