@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import shapely
 
 from embedstore import footprint
 from embedstore.errors import GeometryError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from numpy.typing import NDArray
 
 
 def box(west: float, south: float, east: float, north: float) -> Any:
@@ -73,7 +74,7 @@ def parse(area: Any) -> Any:
 
 def _mend_crossing(polygon: Any, area: Any) -> Any:
     """Split a polygon that crosses the antimeridian, and refuse one that is invalid."""
-    rings = [_ring(r.coords) for r in (polygon.exterior, *polygon.interiors)]
+    rings = [_ring(shapely.get_coordinates(r)) for r in (polygon.exterior, *polygon.interiors)]
     shape = rings[0]
     for hole in rings[1:]:
         shape = shapely.difference(shape, hole) if shape.is_valid and hole.is_valid else polygon
@@ -85,14 +86,14 @@ def _mend_crossing(polygon: Any, area: Any) -> Any:
     return shape
 
 
-def _ring(coords: Sequence[tuple[float, ...]]) -> Any:
-    xs, ys = [c[0] for c in coords[:-1]], [c[1] for c in coords[:-1]]
-    jumps = any(abs(a - b) > 180 for a, b in zip(xs, [*xs[1:], xs[0]], strict=True))
+def _ring(coords: NDArray[np.float64]) -> Any:
+    xs, ys = coords[:-1].T
+    jumps = bool((np.abs(xs - np.roll(xs, -1)) > 180).any())
     # A ring drawn round the whole world (-180 to 180 in one edge) does jump, but encloses what it says.
-    whole_world = jumps and min(xs) <= -180 and max(xs) >= 180
+    whole_world = jumps and xs.min() <= -180 and xs.max() >= 180
     if jumps and not whole_world:
-        return footprint.ring(xs, ys)
-    return footprint.split(shapely.Polygon(list(zip(xs, ys, strict=True))))
+        return footprint.ring(xs.tolist(), ys.tolist())
+    return footprint.split(shapely.Polygon(coords))
 
 
 def _read(area: Any) -> Any:
