@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-BLOCK = 1 << 16
+SHIFT = 16
+BLOCK = 1 << SHIFT
 """Bytes under one checksum."""
 WHOLE = 64 << 20
 """A file up to this size is checked whole when it is first touched: ten milliseconds, and then no more checks."""
@@ -154,9 +155,9 @@ class Blocks:
     def check_rows(self, rows: NDArray[np.int64], width: int, offset: int = 0) -> None:
         """Make sure of scattered rows of `width` bytes each, the first at byte `offset`; raises as :meth:`check`."""
         if self._left:
-            self._check_blocks((rows * width + offset) // BLOCK)
+            self._check_blocks((rows * width + offset) >> SHIFT)
             if BLOCK % width or offset % width:  # else no row lies across two blocks
-                self._check_blocks((rows * width + (offset + width - 1)) // BLOCK)
+                self._check_blocks((rows * width + (offset + width - 1)) >> SHIFT)
 
     def check_all(self) -> None:
         """Make sure of every byte; raises as :meth:`check`."""
@@ -165,8 +166,9 @@ class Blocks:
     def _check_blocks(self, blocks: NDArray[np.int64]) -> None:
         if len(self.bytes) <= WHOLE:
             blocks = np.arange(len(self._good))
-        fresh = blocks[~self._good[blocks]]
-        if len(fresh):
+        good = self._good[blocks]
+        if not good.all():
+            fresh = blocks[~good]
             for block in np.unique(fresh).tolist():
                 if zlib.crc32(self.bytes[block * BLOCK : (block + 1) * BLOCK].data) != self._crcs[block]:
                     raise DamageError(
