@@ -45,8 +45,7 @@ def to_unit(vectors: ArrayLike, dimension: int | None = None) -> NDArray[np.floa
         raise QueryError(
             f"vector {int(np.argmin(good))} of {len(x)} holds NaN or infinity, or has no length; it has no direction."
         )
-    unit: NDArray[np.float32] = np.ascontiguousarray(x / length[:, None].astype(np.float32))
-    return unit
+    return np.ascontiguousarray(wide / length[:, None], dtype=np.float32)
 
 
 def round_mantissa(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
