@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from rasterio.windows import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+settings.register_profile("no clock", deadline=None)  # a busy machine is no failure
+settings.load_profile("no clock")
 
 TOWN_AND_LAGOON = Window(192, 160, 320, 320)
 """Columns and rows of the bundled scene that hold Aquileia, fields and the edge of the lagoon."""

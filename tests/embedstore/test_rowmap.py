@@ -19,7 +19,7 @@ origins = st.dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(origins)
 def test_what_was_written_is_read(rows_of: dict[str, list[tuple[str, int]]]) -> None:
     made = {

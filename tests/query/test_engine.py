@@ -154,7 +154,7 @@ def mask_of(truth: Truth, asked: dict[str, Any]) -> np.ndarray:
     return mask
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=filters(), row=st.integers(0, 10_000), k=st.integers(1, 40))
 def test_exact_search_equals_brute_force(world: tuple[Engine, Truth], asked: dict[str, Any], row: int, k: int) -> None:
     engine, truth = world
@@ -170,7 +170,7 @@ def test_exact_search_equals_brute_force(world: tuple[Engine, Truth], asked: dic
         assert abs(scores[row_of[bytes(i)]] - score) < 1e-5, "each hit passes the filter and has its own score"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=filters(), row=st.integers(0, 10_000), k=st.integers(1, 200))
 def test_probing_never_comes_short(world: tuple[Engine, Truth], asked: dict[str, Any], row: int, k: int) -> None:
     engine, truth = world
