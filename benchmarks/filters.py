@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import shapely
 
 from benchmarks.peers.base import PeerError
 from benchmarks.peers.rows import Rows, Where
@@ -166,9 +165,7 @@ class Maker:
         radius = np.partition(np.hypot(east, north) / edge, count - 1)[count - 1] + SLACK
         ring = np.column_stack([lon + radius * wave * np.cos(angle), lat + radius * wave * np.sin(angle)])
         ring[-1] = ring[0]
-        # A polygon that reaches from one continent into another may end past a pole, where no rows are.
-        area = shapely.intersection(shapely.Polygon(ring), shapely.box(-180, -90, 180, 90))
-        return Where(polygon=shapely.to_wkt(area, rounding_precision=-1))
+        return Where(polygon=f"POLYGON (({', '.join(f'{x!r} {y!r}' for x, y in ring.tolist())}))")
 
 
 def _holds(where: Where, own: Own) -> bool:

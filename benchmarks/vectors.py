@@ -10,7 +10,7 @@ Times and the attribute are drawn: a scene has but one time. Half of what they s
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from indexer.encoders.rcf import RandomConvolutionalFeatures
 from indexer.sample import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -78,7 +78,7 @@ def real(count: int, queries: int, scenes: Path | None = None) -> tuple[Rows, Ro
     area = sum(s.valid.shape[0] * s.valid.shape[1] for s in opened)
     stored, near, apart = [], [], []
     rng = np.random.default_rng(5)
-    for scene in opened:
+    for scene in _mosaic(opened):
         height, width = scene.valid.shape
         step = float(np.sqrt(area * (1 - HELD_OUT) / count))
         left, right = int(width * (0.5 - HELD_OUT / 2)), int(width * (0.5 + HELD_OUT / 2))
@@ -101,6 +101,15 @@ def real(count: int, queries: int, scenes: Path | None = None) -> tuple[Rows, Ro
         apart.append(windows[whole & (numbers >= m)])
     kept, asked = _join(stored), _join([*near, *apart])
     return kept[rng.permutation(len(kept.lon))].rows(7), asked[rng.permutation(len(asked.lon))].rows(8)
+
+
+def _mosaic(scenes: Sequence[Scene]) -> Iterator[Scene]:
+    """Lay scenes side by side, so that a filter may reach from one into the next."""
+    _, _, west, _, _, north = tuple(scenes[0].transform)[:6]
+    for scene in scenes:
+        a, b, _, d, e, _ = tuple(scene.transform)[:6]
+        yield replace(scene, transform=(a, b, west, d, e, north))
+        west += a * scene.valid.shape[1]
 
 
 def _join(parts: Sequence[Windows]) -> Windows:
