@@ -7,7 +7,7 @@
 ``zones.f64``      west, south, east, north of the centres of every 256 rows
 ``lists.faiss``    inverted lists of codes (absent while the segment is flat)
 ``list_of_row.i32``  the inverted list of every row (likewise)
-``checksums.u32``  CRC-32 of every 64 KiB block of the files above, one after another
+``checksums.u32``  CRC-32 of every 4 KiB block of the files above, one after another
 ``manifest.json``  what there should be, under its own digest
 =================  ==============================================================================
 
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2
+EDGE = 1 << 16
+"""Bytes at either end of ``rows.arrow`` that hold its description, and more."""
 ZONE = 256
 """Rows under one bounding box."""
 
@@ -152,8 +154,8 @@ class Segment:
         """Find each column's buffer in the memory-mapped Arrow file."""
         blocks = self.blocks["rows.arrow"]
         # the file's head and foot say where the columns are: they are believed only after a check
-        blocks.check(0, min(BLOCK, len(blocks.bytes)))
-        blocks.check(max(0, len(blocks.bytes) - BLOCK), len(blocks.bytes))
+        blocks.check(0, min(EDGE, len(blocks.bytes)))
+        blocks.check(max(0, len(blocks.bytes) - EDGE), len(blocks.bytes))
         base = pa.py_buffer(blocks.bytes)
         batch = pa.ipc.open_file(base).get_batch(0)
         columns, offsets = {}, {}
