@@ -271,9 +271,10 @@ class Snapshot:
         if not self.uncovered:
             return
         count = sum(f.rows for f in self.uncovered)
-        reasons = "; ".join(dict.fromkeys(self.degraded)) or "their index is missing"
+        reasons = list(dict.fromkeys(self.degraded)) or ["their index is missing."]
+        others = f" ({len(reasons) - 1} more of its kind.)" if len(reasons) > 1 else ""
         warnings.warn(
-            f"{count} rows of {self.root} are read from the table because {reasons} Answers stay right; "
+            f"{count} rows of {self.root} are read from the table because {reasons[0]}{others} Answers stay right; "
             "run `embedstore index` to be fast again.",
             DegradedIndexWarning,
             stacklevel=3,
