@@ -159,8 +159,7 @@ class Engine:
         if spread is not None and not (math.isfinite(spread) and spread >= 0):
             raise QueryError(f"spread = {spread!r} makes no sense; give metres, 0 or more.")
         goal = Goal.parse(recall)
-        cell_list = None if cells is None else list(cells)
-        filter_ = Filter.parse(bbox, within, cell_list, between, where)
+        filter_ = Filter.parse(bbox, within, cells, between, where)
 
         def of(searcher: Searcher) -> Hits:
             query, own = self._query(searcher.snapshot, vector, chip, id, at, like, unlike)
@@ -196,7 +195,7 @@ class Engine:
         """
         _check_k(k)
         goal = Goal.parse(recall)
-        filter_ = Filter.parse(bbox, within, None if cells is None else list(cells), between, where)
+        filter_ = Filter.parse(bbox, within, cells, between, where)
         queries = to_unit(vectors, self.store.encoder.dimension)
         return self._ask(lambda searcher: answer_many(searcher, queries, searcher.select(filter_), int(k), goal))
 
@@ -235,7 +234,7 @@ class Engine:
         StorageError
             If the file cannot be written.
         """
-        filter_ = Filter.parse(bbox, within, None if cells is None else list(cells), between, where)
+        filter_ = Filter.parse(bbox, within, cells, between, where)
 
         def of(searcher: Searcher) -> Classified:
             known = Labels.parse(labels, searcher.snapshot)
@@ -273,7 +272,7 @@ class Engine:
         InputError
             If a part of the question makes no sense.
         """
-        filter_ = Filter.parse(bbox, within, None if cells is None else list(cells), between, where)
+        filter_ = Filter.parse(bbox, within, cells, between, where)
 
         def of(searcher: Searcher) -> pa.Table:
             query, _ = self._query(searcher.snapshot, vector, chip, id, at, like, unlike)
