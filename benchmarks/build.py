@@ -4,8 +4,9 @@
 
 Ours starts each time from a store that was written and never indexed, in a fresh process. Training and filling the
 lists stand against the same of bare FAISS with the same factory string and as large a sample, from float32 vectors
-ready in the page cache; merging (reading what the appends left) and calibrating are shown apart. Against LanceDB all
-our stages count, and of its build the index of the vectors alone. All in turn, round after round.
+ready in the page cache; merging (reading what the appends left), sealing (checksums, and waiting for the disk) and
+calibrating are shown apart. Against LanceDB all our stages count, and of its build the index of the vectors alone. All
+in turn, round after round.
 """
 
 from __future__ import annotations

@@ -80,16 +80,49 @@ class FilteredEffort:
         Best codes re-ranked exactly.
     recall
         Recall@10 measured on held-back queries that looked into stretches other than their own.
-    fixed_us, row_ns
-        What it takes: microseconds, and nanoseconds for each candidate.
     """
 
     rows: int
     share: float
     candidates: int
     recall: float
-    fixed_us: float
-    row_ns: float
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What searching takes on the machine that built the index, in nanoseconds.
+
+    Parameters
+    ----------
+    exact_ns, gathered_ns, scattered_ns
+        An exact score: of rows that stand together, of rows in runs, and of each run on its own.
+    base_ns
+        A filtered probe, whatever it does.
+    candidate_ns
+        Each candidate of a filtered probe: to find out in which list it is.
+    list_ns, code_ns, depth_ns
+        Each list probed, code compared, and code re-ranked.
+    """
+
+    exact_ns: float
+    gathered_ns: float
+    scattered_ns: float
+    base_ns: float
+    candidate_ns: float
+    list_ns: float
+    code_ns: float
+    depth_ns: float
+
+    def scan_ns(self, count: int, runs: float) -> float:
+        """Return what exact scores of so many rows take, in so many runs of neighbours."""
+        if runs <= 1:
+            return count * self.exact_ns
+        return count * self.gathered_ns + runs * max(0.0, self.scattered_ns - self.gathered_ns)
+
+    def probe_ns(self, candidates: float, lists: float, codes: float, depth: float) -> float:
+        """Return what a filtered probe takes."""
+        each = candidates * self.candidate_ns + lists * self.list_ns + codes * self.code_ns + depth * self.depth_ns
+        return self.base_ns + each
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +135,13 @@ class Calibration:
         Without a filter, cheapest first.
     filtered
         With one, from few rows to many, each cheapest first; of fewer rows than any, searches are exact.
-    exact_ns, scattered_ns
-        Nanoseconds for an exact score, of neighbouring rows and of scattered ones.
+    costs
+        By which a filtered search is planned.
     """
 
     efforts: tuple[Effort, ...]
     filtered: tuple[FilteredEffort, ...]
-    exact_ns: float
-    scattered_ns: float
+    costs: Costs
 
     @property
     def best(self) -> float:
@@ -121,7 +153,7 @@ class Calibration:
         """Rebuild from plain data."""
         efforts = tuple(Effort(**e) for e in data["efforts"])
         filtered = tuple(FilteredEffort(**e) for e in data["filtered"])
-        return cls(efforts, filtered, data["exact_ns"], data["scattered_ns"])
+        return cls(efforts, filtered, Costs(**data["costs"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 16
 """Vectors scored at a time."""
-DENSE = 64
-"""Rows are scored where they lie while at least one in this many of their span is asked for, else gathered first:
-to pass over a row takes a nanosecond, to copy one some sixty."""
+DENSE = 8
+"""Rows are scored where they lie while at least one in this many of their span is asked for, else gathered first: to
+copy a row whose neighbours are wanted too costs less than to pass over so many."""
 TOGETHER = 8192
 """Vectors that are gathered at a time for many queries: with what they become they stay in the cache."""
 FEW = 2048

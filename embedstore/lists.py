@@ -30,14 +30,19 @@ class Coarse:
         f = faiss()
         self._index = f.read_index(str(path))
         self.ivf = f.downcast_index(f.extract_index_ivf(self._index))
-        rotation = f.downcast_VectorTransform(self._index.chain.at(0))
-        self.rotation = f.vector_to_array(rotation.A).reshape(rotation.d_out, rotation.d_in).T.copy()
+        self._rotation = f.downcast_VectorTransform(self._index.chain.at(0))
+        shape = self._rotation.d_out, self._rotation.d_in
+        self.rotation = f.vector_to_array(self._rotation.A).reshape(shape).T.copy()
         self.centroids = self.ivf.quantizer.reconstruct_n(0, self.ivf.nlist)
         self.lists = int(self.ivf.nlist)
 
     def rotate(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring unit vectors, shape (n, d), into the codebook's axes."""
-        rotated: NDArray[np.float32] = vectors @ self.rotation
+        rotated: NDArray[np.float32]
+        if len(vectors) == 1:
+            rotated = vectors @ self.rotation
+        else:  # FAISS keeps to the threads it was given; numpy would wake a team for every part of a batch
+            rotated = self._rotation.apply_py(np.ascontiguousarray(vectors, np.float32))
         return rotated
 
     def nearest(self, rotated: NDArray[np.float32], probes: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -136,7 +141,7 @@ class Lists:
         k
             How many.
         allowed
-            FAISS selector of the rows that may answer (see :class:`Allowed`); all if None.
+            Selector of the rows that may answer (:attr:`embedstore.candidates.Candidates.selector`); all if None.
 
         Returns
         -------
@@ -175,32 +180,6 @@ class Lists:
                 self._blocks.check(int(self._starts[i]), int(self._ends[i]))
                 self._unchecked[i] = False
             self._left = int(self._unchecked.sum())
-
-
-class Allowed:
-    """Rows that may answer, as FAISS wants them.
-
-    Parameters
-    ----------
-    rows
-        Ascending, at least one.
-    size
-        Rows of the segment.
-    """
-
-    def __init__(self, rows: NDArray[np.int64], size: int) -> None:
-        f = faiss()
-        first, last = int(rows[0]), int(rows[-1])
-        if last - first + 1 == len(rows):
-            self.selector = f.IDSelectorRange(first, last + 1)
-            return
-        start = first & ~7
-        mask = np.zeros(last + 1 - start, bool)
-        mask[rows - start] = True
-        self._bits = np.zeros(-(-size // 8), np.uint8)  # memory that is not written to costs nothing
-        packed = np.packbits(mask, bitorder="little")
-        self._bits[start >> 3 : (start >> 3) + len(packed)] = packed
-        self.selector = f.IDSelectorBitmap(size, f.swig_ptr(self._bits))
 
 
 def _with_lists(coarse: Coarse, inverted: Any, rows: int) -> Any:

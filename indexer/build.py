@@ -254,6 +254,7 @@ class _Build:
         if book:
             self.stage("fill lists")
             codebook.fill(self.store.catalog.codebook_file(book), draft.folder, rows, self.device)
+        self.stage("seal")
         encoder = self.store.encoder
         draft.seal(rows, encoder.dimension, encoder.fingerprint, files, book.name if book else "")
         return draft.name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,11 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from embedstore import exact
+from embedstore.candidates import Numbered
 from embedstore.catalog import Calibration, Effort, FilteredEffort
 from embedstore.errors import QueryError
 from embedstore.extras import faiss
-from embedstore.lists import Allowed, Coarse, Lists
+from embedstore.lists import Coarse, Lists
 from indexer import questions
+from indexer.costs import TIMED, measure, seconds
 from indexer.questions import K, Part
 
 if TYPE_CHECKING:
@@ -24,13 +25,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from embedstore.catalog import Costs
     from embedstore.segment import Segment
     from indexer.questions import Query, Stretch
 
 DEPTHS = (10, 20, 30, 50, 100, 200, 400, 800)
 SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
-TIMED = 16
-"""Questions that each effort is timed on, one at a time."""
 LENGTHS = (4_096, 32_768, 262_144)
 """Rows that the stretches of filtered questions hold: what share of them must be scanned falls with their number."""
 INTO_STRETCHES = 128
@@ -38,8 +38,6 @@ INTO_STRETCHES = 128
 GOOD_ENOUGH = 0.997
 NO_BETTER = 0.0005
 """More is not tried once twice the probes gain less recall than this."""
-EXACT_TIMED = 32_768
-"""Rows whose exact scan is timed."""
 
 
 def check_recall(recall: float) -> None:
@@ -77,11 +75,11 @@ def calibrate(segments: list[Segment], alive: list[NDArray[np.bool_] | None], co
             efforts = _unfiltered(parts, coarse, queries, pool)
             number = max(range(len(parts)), key=lambda i: parts[i].segment.rows)
             largest, own = parts[number], [q for q in queries if q.part == number]
-            in_place, scattered = _exact_costs(largest.segment, own)
-            filtered = _filtered(largest, coarse, own, pool)
+            costs = measure(largest, coarse, own)
+            filtered = _filtered(largest, coarse, own, costs, pool)
     finally:
         faiss().omp_set_num_threads(threads)
-    return Calibration(efforts, filtered, in_place, scattered)
+    return Calibration(efforts, filtered, costs)
 
 
 def _unfiltered(
@@ -114,31 +112,24 @@ def _ranked(parts: Sequence[Part], coarse: Coarse, probes: int, query: Query) ->
 
 
 def _filtered(
-    part: Part, coarse: Coarse, queries: Sequence[Query], pool: ThreadPoolExecutor
+    part: Part, coarse: Coarse, queries: Sequence[Query], costs: Costs, pool: ThreadPoolExecutor
 ) -> tuple[FilteredEffort, ...]:
     """Return the cheapest efforts for rising recall in stretches of rows that do not hold the query's place."""
-    lengths = [length for length in LENGTHS if 2 * length <= part.segment.rows]
-    sets = [questions.stretches(part, queries, length, INTO_STRETCHES) for length in lengths]
-    lengths = [length for length, stretches in zip(lengths, sets, strict=True) if stretches]
-    sets = [stretches for stretches in sets if stretches]
-    recalls = [_filtered_recalls(part, coarse, stretches, pool) for stretches in sets]
-    shares = sorted({share for of in recalls for share, _ in of})
-    seconds = np.array(
-        [
-            [[cost(depth) for depth in DEPTHS] for cost in _costs_of_shares(part, coarse, shares, stretches)]
-            for stretches in sets
-        ]
-    )
     kept: list[FilteredEffort] = []
-    for number, (length, of) in enumerate(zip(lengths, recalls, strict=True)):
-        points = []
-        for (share, depth), recall in of.items():
-            took = seconds[:, shares.index(share), DEPTHS.index(depth)]
-            fixed, row = _line(lengths, took, number)
-            effort = FilteredEffort(length, share, depth, recall, round(fixed * 1e6, 1), round(row * 1e9, 2))
-            points.append((float(took[number]), effort))
-        kept += _frontier(points)
+    for length in (length for length in LENGTHS if 2 * length <= part.segment.rows):
+        stretches = questions.stretches(part, queries, length, INTO_STRETCHES)
+        if stretches:
+            recalls = _filtered_recalls(part, coarse, stretches, pool)
+            kept += _frontier(
+                [(_cost(coarse, costs, stretches, *of), FilteredEffort(length, *of, r)) for of, r in recalls.items()]
+            )
     return tuple(kept)
+
+
+def _cost(coarse: Coarse, costs: Costs, stretches: Sequence[Stretch], share: float, depth: int) -> float:
+    """Return the nanoseconds that questions into stretches take on average."""
+    work = [(len(s.rows), _lists_of(coarse, s, share)[0].shape[1], share * len(s.rows)) for s in stretches[:TIMED]]
+    return float(np.mean([costs.probe_ns(*of, depth) for of in work]))
 
 
 def _filtered_recalls(
@@ -155,25 +146,15 @@ def _filtered_recalls(
     return recalls
 
 
-def _costs_of_shares(
-    part: Part, coarse: Coarse, shares: Sequence[float], stretches: Sequence[Stretch]
-) -> list[Callable[[int], float]]:
-    return [_by_depth(partial(_ask_among, part, coarse, share), stretches[:TIMED]) for share in shares]
-
-
-def _line(lengths: Sequence[int], seconds: NDArray[np.float64], number: int) -> tuple[float, float]:
-    """Return the fixed cost and the cost a row at one of some lengths, by its neighbour."""
-    if len(lengths) == 1:
-        return 0.0, float(seconds[0]) / lengths[0]
-    other = number - 1 if number else 1
-    row = max(0.0, float(seconds[other] - seconds[number]) / (lengths[other] - lengths[number]))
-    return max(0.0, float(seconds[number]) - row * lengths[number]), row
-
-
 def _among(part: Part, coarse: Coarse, share: float, stretch: Stretch) -> list[NDArray[np.float32]]:
     """Return the same of a stretch, when lists are probed until a share of it is scanned."""
-    lists, scores = coarse.holding(stretch.query.rotated, stretch.counts, int(share * len(stretch.rows)))
-    return [_codes(part, stretch.query, lists, scores, Allowed(stretch.rows, part.segment.rows).selector)]
+    allowed = Numbered(part.segment.rows, stretch.rows).selector
+    return [_codes(part, stretch.query, *_lists_of(coarse, stretch, share), allowed)]
+
+
+def _lists_of(coarse: Coarse, stretch: Stretch, share: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the lists nearest to a question that hold a share of its stretch, and their inner products."""
+    return coarse.holding(stretch.query.rotated, stretch.counts, int(share * len(stretch.rows)))
 
 
 def _codes(
@@ -191,14 +172,6 @@ def _ask(part: Part, coarse: Coarse, probes: int, query: Query, depth: int) -> N
     exact.rerank(part.segment, query.vector, _rows(part, query, lists, scores, None, depth), K)
 
 
-def _ask_among(part: Part, coarse: Coarse, share: float, stretch: Stretch, depth: int) -> None:
-    """Do what a filtered search does in one segment, counting included."""
-    rows, query = stretch.rows, stretch.query
-    lists, scores = coarse.holding(query.rotated, part.lists.counts(rows), int(share * len(rows)))
-    allowed = Allowed(rows, part.segment.rows).selector
-    exact.rerank(part.segment, query.vector, _rows(part, query, lists, scores, allowed, depth), K)
-
-
 def _rows(
     part: Part, query: Query, lists: NDArray[np.int64], list_scores: NDArray[np.float32], allowed: Any, depth: int
 ) -> NDArray[np.int64]:
@@ -208,33 +181,12 @@ def _rows(
     return rows if part.alive is None else rows[part.alive[rows]]
 
 
-def _exact_costs(segment: Segment, queries: Sequence[Query]) -> tuple[float, float]:
-    """Return the nanoseconds that a row takes to be scored, in a stretch and among rows that do not pass."""
-    length = min(segment.rows, EXACT_TIMED)
-    stretch, scattered = np.arange(length), np.arange(0, min(segment.rows, 8 * length), 8)
-    costs = [
-        _seconds([partial(exact.best, segment, q.vector, rows, K) for q in queries[:TIMED]]) / len(rows)
-        for rows in (stretch, scattered)
-    ]
-    return round(costs[0] * 1e9, 2), round(costs[1] * 1e9, 2)
-
-
 def _by_depth(ask: Callable[[Any, int], None], some: Sequence[Any]) -> Callable[[int], float]:
     """Return what questions take by how many codes they re-rank: a line through the least and the most."""
     least, most = DEPTHS[0], DEPTHS[-1]
-    low, high = (_seconds([partial(ask, one, depth) for one in some]) for depth in (least, most))
+    low, high = (seconds([partial(ask, one, depth) for one in some]) for depth in (least, most))
     slope = max(0.0, high - low) / max(1, most - least)
     return lambda depth: low + slope * (depth - least)
-
-
-def _seconds(asks: Sequence[Callable[[], object]]) -> float:
-    """Return the median time of some questions."""
-    times = []
-    for ask in asks:
-        start = time.perf_counter()
-        ask()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
 
 
 def _steps(lists: int) -> list[int]:

@@ -116,7 +116,7 @@ def _with_own(found: Found, selection: Selection, own: Own, query: NDArray[np.fl
     piece, row = own
     if found.piece is not piece or (found.rows == row).any():
         return found
-    if selection.rows is not None and not (selection.rows == row).any():
+    if selection.candidates is not None and row not in selection.candidates:
         return found
     score = query @ piece.segment.take_vectors(np.array([row]))[0].astype(np.float32)
     scores = np.append(score, found.scores).astype(np.float32)

@@ -14,14 +14,21 @@ from typing import TYPE_CHECKING
 from embedstore.errors import QueryError
 
 if TYPE_CHECKING:
-    from embedstore.catalog import Calibration, Effort, FilteredEffort
+    from embedstore.catalog import Calibration, Costs, Effort, FilteredEffort
 
 EXACT_ROWS = 20_000
 """Rows up to which a scan of all is as fast as probing, whatever the recall."""
 K = 10
 """Hits for which efforts are calibrated."""
-SPREAD_OUT = 8
-"""Candidates among this many times as many rows cost what scattered ones were measured to cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a probe for one query does: lists probed, codes compared, and codes re-ranked."""
+
+    lists: float = 0
+    codes: float = 0
+    depth: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +84,16 @@ class Goal:
         return replace(found, share=share, candidates=-(-found.candidates * k // K))
 
 
-def exact_is_cheaper(calibration: Calibration, effort: FilteredEffort, count: int, span: int) -> bool:
+def exact_is_cheaper(costs: Costs, count: int, runs: float, work: Work) -> bool:
     """Tell whether scoring all candidates costs less than probing for the best of them.
 
     Parameters
     ----------
     count
         How many candidates.
-    span
-        Rows from the first to the last of them.
+    runs
+        In how many runs of neighbouring rows.
+    work
+        What a probe would do.
     """
-    scattered = min(1.0, (span / count - 1) / (SPREAD_OUT - 1))
-    row = calibration.exact_ns + scattered * (calibration.scattered_ns - calibration.exact_ns)
-    return count * row <= 1000 * effort.fixed_us + count * effort.row_ns
+    return costs.scan_ns(count, runs) <= costs.probe_ns(count, work.lists, work.codes, work.depth)

@@ -43,25 +43,41 @@ class Range:
 
     def passes(self, values: NDArray[Any]) -> NDArray[np.bool_]:
         """Tell which values lie in the range."""
-        passing = np.ones(len(values), bool)
-        if self.low is not None:
-            passing &= values >= self.low if self.with_low else values > self.low
-        if self.high is not None:
-            passing &= values <= self.high if self.with_high else values < self.high
+        low, high = self.low, self.high
+        if values.dtype.kind == "M":  # numbers compare five times faster; a time that is not known is below any other
+            values = values.view(np.int64)
+            low, high = (None if v is None else v.astype("M8[us]").astype(np.int64) for v in (low, high))
+            low = np.iinfo(np.int64).min + 1 if low is None else low
+        passing = np.ones(values.shape, bool)
+        if low is not None:
+            passing &= values >= low if self.with_low else values > low
+        if high is not None:
+            passing &= values <= high if self.with_high else values < high
         return passing
 
-    def rows(self, segment: Segment) -> NDArray[np.int64]:
-        """Return the rows of a segment in the range, ascending."""
-        values = segment.column(self.column)
+    def count(self, segment: Segment) -> int:
+        """Return how many rows of a segment lie in the range; all, if its columns are not put in order."""
+        start, stop = self._bounds(segment)
+        return stop - start
+
+    def rows(self, segment: Segment) -> NDArray[Any]:
+        """Return the rows of a segment in the range, in any order."""
         if segment.rows > ORDERED_ROWS:
-            return np.flatnonzero(self.passes(values))
-        order = segment.order(self.column)
+            return np.flatnonzero(self.passes(segment.column(self.column)))
+        start, stop = self._bounds(segment)
+        return segment.order(self.column)[start:stop].astype(np.int64)
+
+    def _bounds(self, segment: Segment) -> tuple[int, int]:
+        """Return where the range begins and ends in the column's order."""
+        if segment.rows > ORDERED_ROWS:
+            return 0, segment.rows
+        values, order = segment.column(self.column), segment.order(self.column)
         start, stop = 0, len(order)
         if self.low is not None:
             start = (bisect_left if self.with_low else bisect_right)(order, self.low, key=values.__getitem__)
         if self.high is not None:
             stop = (bisect_right if self.with_high else bisect_left)(order, self.high, key=values.__getitem__)
-        return np.sort(order[start:stop]).astype(np.int64)
+        return start, max(start, stop)
 
 
 def parse(where: str) -> list[Range] | None:

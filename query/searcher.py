@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from embedstore import exact
-from embedstore.lists import Allowed, Coarse, Lists
-from query import plan
+from embedstore.lists import Coarse, Lists
+from query import plan, sieve
+from query.plan import Work
 from query.predicate import Predicate
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
+    from embedstore.candidates import Candidates
     from embedstore.catalog import Catalog
     from embedstore.snapshot import Piece, Snapshot
     from query.filters import Filter
@@ -71,24 +74,28 @@ class Selection:
 
     Parameters
     ----------
-    rows
-        Rows that may answer, ascending; None if all.
+    candidates
+        Rows that may answer; None if all.
     count
         How many.
     filtered
         Whether a filter chose them; if not, rows are missing only because they were deleted.
     """
 
-    rows: NDArray[np.int64] | None
+    candidates: Candidates | None
     count: int
     filtered: bool = False
-    allowed: Allowed | None = None
     in_list: NDArray[np.int64] | None = None
 
     @property
-    def span(self) -> int:
-        """Rows from the first to the last."""
-        return self.count if self.rows is None else int(self.rows[-1] - self.rows[0]) + 1
+    def rows(self) -> NDArray[np.int64] | None:
+        """Rows that may answer, ascending; None if all."""
+        return None if self.candidates is None else self.candidates.rows
+
+    @property
+    def runs(self) -> float:
+        """About how many runs of neighbouring rows."""
+        return 1 if self.candidates is None else self.candidates.runs
 
 
 class Searcher:
@@ -127,9 +134,9 @@ class Searcher:
                 return self._selections[key]
         compiled = []
         for piece in self.snapshot.pieces:
-            rows = filter_.rows(piece, self._predicate)
-            count = piece.segment.rows if rows is None else len(rows)
-            compiled.append(Selection(rows, count, filter_.selective))
+            found = sieve.sift(filter_, piece, self._predicate)
+            count = piece.segment.rows if found is None else found.count
+            compiled.append(Selection(found, count, filter_.selective))
         with self._lock:
             self._selections[key] = compiled
             while len(self._selections) > REMEMBERED:
@@ -179,23 +186,21 @@ class Searcher:
             lists, scores = self._coarse.nearest(rotated, min(effort.probes, self._coarse.lists))
         else:
             filtered = goal.filtered_effort(self._calibration, k, selection.count)
-            if filtered is None or plan.exact_is_cheaper(self._calibration, filtered, selection.count, selection.span):
+            costs = self._calibration.costs
+            if filtered is None or plan.exact_is_cheaper(costs, selection.count, selection.runs, Work()):
                 return None
             if selection.in_list is None:
-                assert selection.rows is not None
-                selection.in_list = open_lists.counts(selection.rows)
+                assert selection.candidates is not None
+                selection.in_list = open_lists.counts(selection.candidates.numbers)
             depth, name, sizes = filtered.candidates, "filtered ivf", selection.in_list
             enough = max(depth, k, int(filtered.share * selection.count))
             lists, scores = self._coarse.holding(rotated, sizes, enough)
+            work = Work(np.count_nonzero(lists >= 0) / len(lists), enough, depth)
+            if plan.exact_is_cheaper(costs, selection.count, selection.runs, work):
+                return None
         depth = min(max(depth, k), selection.count)
-        allowed = None if selection.rows is None else self._allowed(piece, selection)
+        allowed = None if selection.candidates is None else selection.candidates.selector
         return Probe(open_lists.search(rotated, lists, scores, depth, allowed), lists, sizes, name)
-
-    def _allowed(self, piece: Piece, selection: Selection) -> Any:
-        if selection.allowed is None:
-            assert selection.rows is not None
-            selection.allowed = Allowed(selection.rows, piece.segment.rows)
-        return selection.allowed.selector
 
     def _open_lists(self, piece: Piece) -> Lists:
         name = piece.segment.name

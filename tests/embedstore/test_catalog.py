@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from embedstore.catalog import Calibration, Catalog, Codebook, Effort, FilteredEffort, Index
+from embedstore.catalog import Calibration, Catalog, Codebook, Costs, Effort, FilteredEffort, Index
 from embedstore.errors import DamageError
 from embedstore.sealed import read_json, write_json
 from embedstore.store import Store
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CODEBOOK = Codebook("c" * 32, "d" * 64, "OPQ2,IVF16,PQ2", 16, 1000, 0.1)
-CALIBRATION = Calibration((Effort(2, 10, 0.9),), (FilteredEffort(4096, 0.1, 20, 0.9, 80.0, 2.5),), 9.5, 80.0)
+CALIBRATION = Calibration(
+    (Effort(2, 10, 0.9),), (FilteredEffort(4096, 0.1, 20, 0.9),), Costs(9.5, 30.0, 80.0, 5e4, 1, 3e3, 5, 90)
+)
 
 
 def index(name: str) -> Index:

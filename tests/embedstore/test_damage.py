@@ -73,7 +73,7 @@ def test_a_flipped_byte_is_found_and_search_stays_right(
     healthy: Path, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(query.plan, "EXACT_ROWS", 50)
-    monkeypatch.setattr(query.plan, "exact_is_cheaper", lambda *args: args[2] <= 100)
+    monkeypatch.setattr(query.plan, "exact_is_cheaper", lambda *args: args[1] <= 100)
     monkeypatch.setattr("indexer.calibrate.LENGTHS", (100, 1000))
     right = answers(healthy)
     rng = np.random.default_rng(seed)

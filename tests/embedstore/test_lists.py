@@ -1,14 +1,9 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from embedstore.extras import faiss
-from embedstore.lists import Allowed, Coarse
+from embedstore.lists import Coarse
 
 
 class _Codebook(Coarse):
@@ -29,10 +24,3 @@ def test_lists_without_candidates_are_passed_over(enough: int, lists: list[int])
     assert both.tolist() == [[1, 3], [4, -1]]
     few, _ = coarse.holding(np.ones((1, 1), np.float32), np.array([0, 0, 0, 0, 2]), 100)
     assert few.tolist() == [[4]]
-
-
-@given(st.sets(st.integers(0, 200), min_size=1))
-def test_exactly_the_rows_given_are_allowed(rows: set[int]) -> None:
-    allowed: Any = Allowed(np.array(sorted(rows)), 201).selector
-    assert {i for i in range(201) if allowed.is_member(i)} == rows
-    assert faiss()

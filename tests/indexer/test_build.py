@@ -164,7 +164,7 @@ def test_stages_are_told_and_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     filled(tmp_path / "s", 1200)
     told: list[str] = []
     report = build(tmp_path / "s", progress=told.append)
-    assert told == ["check", "train", "merge", "fill lists", "calibrate", "publish"]
+    assert told == ["check", "train", "merge", "fill lists", "seal", "calibrate", "publish"]
     assert list(report.seconds) == told
     assert mean_recall(tmp_path / "s", 1200) >= 0.9
 

@@ -35,7 +35,7 @@ def _small_thresholds() -> Any:
     patch = pytest.MonkeyPatch()
     patch.setattr(build_module, "FLAT_ROWS", 1000)
     patch.setattr(query.plan, "EXACT_ROWS", 50)
-    patch.setattr(query.plan, "exact_is_cheaper", lambda *args: args[2] <= 100)
+    patch.setattr(query.plan, "exact_is_cheaper", lambda *args: args[1] <= 100)
     patch.setattr("indexer.calibrate.LENGTHS", (100, 1000))
     yield
     patch.undo()

@@ -11,13 +11,14 @@ import shapely
 
 from embedstore import grid
 from embedstore.errors import FilterError
-from query.filters import Filter, expand
+from query.filters import Filter
 from query.predicate import Predicate
 from query.searcher import Searcher
+from query.sieve import expand, sift
 from tests.embedstore import make
 
 if TYPE_CHECKING:
-    from embedstore.snapshot import Piece, Snapshot
+    from embedstore.snapshot import Snapshot
 
 ROWS = 1500
 
@@ -37,10 +38,12 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 
 def passing(snapshot: Snapshot, **asked: Any) -> list[int]:
     (piece,) = snapshot.pieces
-    rows = Filter.parse(**asked).rows(piece, Predicate())
-    assert rows is not None
-    assert (np.diff(rows) > 0).all()
-    return rows.tolist()
+    found = sift(Filter.parse(**asked), piece, Predicate())
+    assert found is not None
+    assert (np.diff(found.rows) > 0).all()
+    assert sorted(found.numbers.tolist()) == found.rows.tolist()
+    assert found.count == len(found.rows)
+    return found.rows.tolist()
 
 
 def column(snapshot: Snapshot, name: str) -> np.ndarray:
@@ -155,13 +158,13 @@ def test_a_repeated_filter_is_compiled_once(snapshot: Snapshot, monkeypatch: pyt
     from embedstore.catalog import Catalog
 
     searcher = Searcher(snapshot, Catalog(snapshot.root / "_index"))
-    compiled, real = [], Filter.rows
+    compiled, real = [], sift
 
-    def rows(self: Filter, piece: Piece, predicate: Predicate) -> Any:
-        compiled.append(self)
-        return real(self, piece, predicate)
+    def counting(filter_: Filter, piece: Any, predicate: Predicate) -> Any:
+        compiled.append(filter_)
+        return real(filter_, piece, predicate)
 
-    monkeypatch.setattr(Filter, "rows", rows)
+    monkeypatch.setattr("query.sieve.sift", counting)
     first = searcher.select(Filter.parse(bbox=(10, 45, 10.01, 45.01)))
     assert searcher.select(Filter.parse(bbox=(10, 45, 10.01, 45.01))) is first
     assert len(compiled) == 1

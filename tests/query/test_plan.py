@@ -5,15 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embedstore.catalog import Calibration, Effort, FilteredEffort
+from embedstore.catalog import Calibration, Costs, Effort, FilteredEffort
 from query import plan
 from query.example import combine, distance, spread
-from query.plan import Goal
+from query.plan import Goal, Work
 
 EFFORTS = (Effort(1, 10, 0.5), Effort(4, 20, 0.9), Effort(16, 40, 0.96))
-FEW = (FilteredEffort(1000, 0.6, 50, 0.95, 100.0, 9.0),)
-FILTERED = (FilteredEffort(5000, 0.1, 50, 0.6, 100.0, 2.0), FilteredEffort(5000, 0.4, 100, 0.95, 100.0, 8.0))
-CALIBRATION = Calibration(EFFORTS, FEW + FILTERED, 10.0, 100.0)
+FEW = (FilteredEffort(1000, 0.6, 50, 0.95),)
+FILTERED = (FilteredEffort(5000, 0.1, 50, 0.6), FilteredEffort(5000, 0.4, 100, 0.95))
+COSTS = Costs(10.0, 30.0, 100.0, 20_000.0, 1.0, 2_000.0, 5.0, 100.0)
+CALIBRATION = Calibration(EFFORTS, FEW + FILTERED, COSTS)
 
 
 @pytest.mark.parametrize(
@@ -49,11 +50,12 @@ def test_the_effort_is_that_of_as_few_candidates() -> None:
 
 
 def test_a_scan_is_chosen_where_it_is_cheaper() -> None:
-    cheap = FILTERED[0]  # 100 us and 2 ns a candidate, against 10 ns in a stretch and 100 ns scattered
-    assert plan.exact_is_cheaper(CALIBRATION, cheap, 12_000, 12_000)
-    assert not plan.exact_is_cheaper(CALIBRATION, cheap, 13_000, 13_000)
-    assert plan.exact_is_cheaper(CALIBRATION, cheap, 1_000, 1_000_000)
-    assert not plan.exact_is_cheaper(CALIBRATION, cheap, 1_100, 1_000_000)
+    probe = Work(lists=30, codes=1_000, depth=50)  # 90 us and 1 ns a candidate
+    assert plan.exact_is_cheaper(COSTS, 10_000, 1, probe)
+    assert not plan.exact_is_cheaper(COSTS, 10_001, 1, probe)
+    assert plan.exact_is_cheaper(COSTS, 3_000, 10, probe), "30 ns a row, and 70 more for each run"
+    assert not plan.exact_is_cheaper(COSTS, 3_000, 100, probe)
+    assert not plan.exact_is_cheaper(COSTS, 3_000, 10, Work())
 
 
 def test_examples_are_averaged_and_negatives_taken_off_by_half() -> None:
