@@ -7,6 +7,8 @@
     │   ├── GeometryError         a polygon, box, position or CRS that makes no sense
     │   ├── FilterError           a filter that cannot be understood
     │   ├── QueryError            a query vector, k or recall that cannot be served
+    │   ├── LabelError            labels that cannot be read, or that teach nothing
+    │   ├── SqlError              a statement that does not parse, is refused, or fails
     │   ├── UnknownIdError        an id that the store does not hold
     │   └── SpecError             a specification that contradicts itself
     ├── EncoderError              an encoder that cannot be made or loaded
@@ -17,6 +19,7 @@
     │   ├── ConflictError         another writer came first, again and again
     │   ├── DamageError           bytes that are not what was written
     │   └── StorageError          the disk refused (full, read-only, no permission)
+    ├── LimitError                more time, memory, rows or bytes than are allowed
     └── MissingExtraError         an optional library is absent, or two exclude each other
 
 Each message says what was wrong, where, and what to do. ``exit_code`` is what the command line returns.
@@ -64,6 +67,14 @@ class QueryError(InputError):
     """A query vector, k or recall cannot be served."""
 
 
+class LabelError(InputError):
+    """Labels cannot be read, or teach nothing."""
+
+
+class SqlError(InputError):
+    """A statement does not parse, is refused, or fails."""
+
+
 class UnknownIdError(InputError):
     """The store does not hold this id."""
 
@@ -102,6 +113,10 @@ class DamageError(StoreError):
 
 class StorageError(StoreError):
     """The disk refused: full, read-only, or no permission."""
+
+
+class LimitError(EmbedstoreError):
+    """More time, memory, rows or bytes than are allowed."""
 
 
 class MissingExtraError(EmbedstoreError):

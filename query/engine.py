@@ -280,6 +280,31 @@ class Engine:
 
         return self._ask(of)
 
+    def encode_chip(self, chip: str | Path) -> NDArray[np.float32]:
+        """Return the unit vector, shape (1, d), of a raster file, encoded as the store was.
+
+        Raises
+        ------
+        InputError, EncoderError
+            If the file cannot be read, or cannot be encoded as the store was.
+        """
+        from indexer.encoders.registry import load  # noqa: PLC0415
+        from indexer.query_chip import encode_chip  # noqa: PLC0415 - torch is needed for chips only
+
+        if self._encoder is None:
+            self._encoder = load(self.store.encoder_folder, self.store.encoder)
+        return to_unit(encode_chip(Path(chip), self._encoder), self.store.encoder.dimension)
+
+    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        """Return the stored unit vectors of some chips, shape (n, d).
+
+        Raises
+        ------
+        UnknownIdError
+            If one is not stored.
+        """
+        return self._ask(lambda searcher: example.stored(searcher.snapshot, list(ids)))
+
     def _ask(self, of: Callable[[Searcher], T]) -> T:
         """Answer from one searcher, should another thread move on meanwhile; give up segments found damaged."""
         while True:
@@ -319,7 +344,7 @@ class Engine:
         if vector is not None:
             positive.append(to_unit(vector, dimension))
         if chip is not None:
-            positive.append(self._encode(Path(chip)))
+            positive.append(self.encode_chip(chip))
         if at is not None:
             ids.append(example.nearest_chip(snapshot, float(at[0]), float(at[1])))
         if ids:
@@ -331,13 +356,6 @@ class Engine:
         one = example.own(snapshot, ids[0]) if len(examples) == len(ids) == 1 and not against else None
         return example.combine(examples, negative), one
 
-    def _encode(self, path: Path) -> NDArray[np.float32]:
-        from indexer.encoders.registry import load  # noqa: PLC0415
-        from indexer.query_chip import encode_chip  # noqa: PLC0415 - torch is needed for chips only
-
-        if self._encoder is None:
-            self._encoder = load(self.store.encoder_folder, self.store.encoder)
-        return to_unit(encode_chip(path, self._encoder), self.store.encoder.dimension)
 
 
 def _check_k(k: Any) -> None:
