@@ -21,7 +21,7 @@ import shapely
 from embedstore import footprint, grid, schema, segment_rows
 from embedstore.errors import EncoderMismatchError, SpecError, StorageError, storage_errors
 from embedstore.geoparquet import Part, name_batch, write_part
-from embedstore.segment import SegmentDraft
+from embedstore.segment_draft import SegmentDraft
 from embedstore.table import APPENDS, gave_up
 from embedstore.vectors import round_mantissa, to_unit
 

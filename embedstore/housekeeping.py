@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from embedstore import segment_rows
 from embedstore.catalog import Index
 from embedstore.errors import DamageError, InputError, StorageError, storage_errors
-from embedstore.segment import SegmentDraft
+from embedstore.segment_draft import SegmentDraft
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,8 @@ import shapely
 
 from embedstore import footprint
 from embedstore.geoparquet import read_part
-from embedstore.segment import COLUMNS, DTYPES, SegmentDraft
+from embedstore.segment import COLUMNS, DTYPES
+from embedstore.segment_draft import SegmentDraft
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,7 +17,8 @@ from embedstore import segment_rows, verify
 from embedstore.catalog import Index
 from embedstore.errors import ConflictError, DamageError
 from embedstore.housekeeping import MOST_SEGMENTS
-from embedstore.segment import Segment, SegmentDraft
+from embedstore.segment import Segment
+from embedstore.segment_draft import SegmentDraft
 from embedstore.spec import QUANTIZERS, IndexSpec
 from embedstore.store import Store
 from indexer import calibrate, codebook
