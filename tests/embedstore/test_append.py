@@ -41,7 +41,7 @@ def refuse(kind: str, patch: pytest.MonkeyPatch) -> None:
     elif kind == "rows":
         patch.setattr("pyarrow.ipc.new_file", refuse_after(0, pa.ipc.new_file))
     else:
-        patch.setattr("embedstore.segment.sync_folder", refuse_after(0, append.write_part))
+        patch.setattr("embedstore.segment_draft.sync_folder", refuse_after(0, append.write_part))
 
 
 @pytest.mark.parametrize("kind", ["data files", "rows", "the segment's name"])
