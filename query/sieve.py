@@ -237,6 +237,8 @@ def _in_boxes(boxes: NDArray[np.float64], lon: NDArray[np.float64], lat: NDArray
 
 def _in_shape(filter_: Filter, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which points the shape holds, edge included."""
+    if len(lon) > MANY:
+        return filter_.cover.contains(lon, lat)
     inside = _in_boxes(np.array([filter_.shape.bounds]), lon, lat)
     near = np.flatnonzero(inside)
     lon, lat = lon[near], lat[near]
