@@ -10,16 +10,19 @@ from indexer.bands import describe
 from indexer.rasters import Reader, opened
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
     from indexer.encoders.base import Encoder
 
 
-def encode_chip(path: str | Path, encoder: Encoder) -> NDArray[np.float32]:
+def encode_chip(path: str | Path, encoder: Encoder, drivers: Sequence[str] = ()) -> NDArray[np.float32]:
     """Return the unit vector of a raster file, shape (1, dimension).
 
-    The file needs the encoder's bands, by name, and no CRS; of a raster larger than a chip the centre is taken.
+    The file needs the encoder's bands, by name, and no CRS; of a raster larger than a chip the centre is taken. If GDAL
+    drivers are named, no other may open it.
 
     Raises
     ------
@@ -30,9 +33,9 @@ def encode_chip(path: str | Path, encoder: Encoder) -> NDArray[np.float32]:
     """
     path = Path(path)
     size, modality = encoder.spec.chip_size, encoder.spec.modalities[0]
-    with opened(path) as source:
+    with opened(path, drivers) as source:
         bands = describe(source, path.name).select(modality.bands, path)
-    with Reader(path, bands) as reader:
+    with Reader(path, bands, drivers) as reader:
         height, width = reader.shape
         if min(height, width) < size:
             raise RasterError(

@@ -23,7 +23,7 @@ PACKAGES = ("embedstore", "indexer", "query")
 MAY_IMPORT = {"embedstore": {"embedstore"}, "indexer": {"embedstore", "indexer"}, "query": set(PACKAGES)}
 HEAVY = {"torch", "timm", "faiss", "sklearn", "pyarrow", "rasterio", "duckdb", "deltalake", "numpy", "shapely", "PIL"}
 LAZY = {"torch", "timm", "faiss", "sklearn"}
-COMMANDS = ("demo", "encode", "index", "search", "delete", "info", "verify", "compact", "vacuum")
+COMMANDS = ("demo", "encode", "index", "search", "serve", "delete", "info", "verify", "compact", "vacuum")
 SOURCES = [p for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py"))]
 
 

@@ -1,0 +1,91 @@
+"""The application: endpoints behind the gate, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
+
+from embedstore.errors import EmbedstoreError
+from query.api import health, heatmap, items, pages, problems, search, tiles
+from query.api.collections import Collections
+from query.api.gate import Gate
+from query.api.observe import Metrics, Observer
+from query.api.service import Service
+from query.api.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+LOG = logging.getLogger("embedstore.service")
+ROUTERS = (pages.router, items.router, search.router, heatmap.router, tiles.router, health.router)
+
+
+def create_app(stores: Sequence[Path], settings: Settings | None = None) -> FastAPI:
+    """Make the service of some stores.
+
+    Parameters
+    ----------
+    stores
+        Their folders.
+    settings
+        Keys and limits.
+
+    Raises
+    ------
+    NotAStoreError
+        If one is no store.
+    InputError
+        If two have one name.
+    """
+    settings = settings or Settings()
+    service = Service(settings, Collections(stores, settings), Metrics())
+    app = FastAPI(
+        title="embedstore",
+        version=version("embedstore"),
+        summary="Similarity search, SQL and few-shot labels over embeddings of Earth observation.",
+        lifespan=_lifespan,
+        redoc_url=None,
+    )
+    app.state.service = service
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    pages.mount(app)
+    app.add_middleware(Gate, settings=settings)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["*"], allow_headers=["*"]
+        )
+    app.add_middleware(Observer, metrics=service.metrics)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    anyio.to_thread.current_default_thread_limiter().total_tokens = service.settings.threads
+    looking = asyncio.create_task(_look_for_news(service))
+    try:
+        yield
+    finally:
+        looking.cancel()
+
+
+async def _look_for_news(service: Service) -> None:
+    """Move on whenever a store has a new version."""
+    while True:
+        await asyncio.sleep(service.settings.refresh_seconds)
+        for one in service.collections:
+            try:
+                await run_in_threadpool(one.refresh)
+            except (EmbedstoreError, OSError) as error:
+                LOG.warning("cannot move on", extra={"fields": {"collection": one.id, "error": str(error)}})

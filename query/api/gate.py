@@ -1,0 +1,88 @@
+"""The gate that every request goes through: is there room, who asks, and is the body no larger than allowed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers
+
+from query.api.keys import Keys
+from query.api.problems import Problem, respond
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from query.api.settings import Settings
+
+OPEN = frozenset({"/", "/healthz", "/readyz", "/conformance", "/openapi.json", "/docs", "/favicon.ico"})
+"""Paths that need no key: the map's page and its files, the documentation, and what a load balancer asks."""
+OPEN_FOLDER = "/assets/"
+RETRY_SECONDS = "1"
+
+
+class Gate:
+    """Middleware that lets requests in.
+
+    Parameters
+    ----------
+    app
+        What is behind it.
+    settings
+        Keys and limits.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app, self._settings = app, settings
+        self._keys = Keys(settings)
+        self._inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or say why not."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        scope["role"] = role = self._keys.role(headers)
+        path = scope["path"]
+        if role is None and not (path in OPEN or path.startswith(OPEN_FOLDER)):
+            detail = "a key is needed; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`."
+            await respond(401, detail, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+            return
+        if self._inside >= self._settings.max_in_flight:
+            detail = "too many requests are being worked on; come again in a second."
+            await respond(503, detail, {"Retry-After": RETRY_SECONDS})(scope, receive, send)
+            return
+        upload = headers.get("content-type", "").startswith("multipart/form-data")
+        most = self._settings.max_upload_bytes if upload else self._settings.max_body_bytes
+        if _declared(headers) > most:
+            await respond(413, _too_large(most))(scope, receive, send)
+            return
+        self._inside += 1
+        try:
+            await self._app(scope, _counted(receive, most), send)
+        finally:
+            self._inside -= 1
+
+
+def _declared(headers: Headers) -> int:
+    length = headers.get("content-length", "0")
+    return int(length) if length.isascii() and length.isdecimal() else 0
+
+
+def _counted(receive: Receive, most: int) -> Receive:
+    """Return a way to receive a body that ends where it is larger than it may be."""
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > most:
+            raise Problem(413, _too_large(most))
+        return message
+
+    return counted
+
+
+def _too_large(most: int) -> str:
+    return f"the request's body is larger than the {most} bytes allowed; send less."

@@ -1,0 +1,36 @@
+"""What load balancers and Prometheus ask."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from query.api.problems import Problem
+from query.api.service import Served
+
+router = APIRouter(tags=["Operation"])
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@router.get("/healthz")
+async def healthz() -> JSONResponse:
+    """Say that the process is alive."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/readyz")
+def readyz(service: Served) -> JSONResponse:
+    """Say that every collection can be asked."""
+    for one in service.collections:
+        if not (one.engine.store.path / "_delta_log").is_dir():
+            raise Problem(503, f"the collection {one.id} has lost its store.")
+    return JSONResponse({"status": "ready", "collections": {one.id: one.version for one in service.collections}})
+
+
+@router.get("/metrics", response_class=Response)
+def metrics(service: Served) -> Response:
+    """Return counters and times as Prometheus reads them."""
+    for one in service.collections:
+        service.metrics.chips.labels(one.id).set(one.describe()["chips"])
+        service.metrics.version.labels(one.id).set(one.version)
+    return Response(service.metrics.text(), headers={"Content-Type": PROMETHEUS})

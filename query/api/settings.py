@@ -1,0 +1,136 @@
+"""Every limit of the service and every switch, in one place; docs/service.md explains each."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from embedstore.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "EMBEDSTORE_"
+"""Of the environment variables that set a limit, like EMBEDSTORE_MAX_K."""
+
+
+def _jobs_folder() -> Path:
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "embedstore" / "jobs"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the service allows.
+
+    Parameters
+    ----------
+    api_keys, read_only_keys
+        Who may ask: all of them, or everything but starting jobs that write and deleting them. Nobody is asked for a
+        key where there is none.
+    cors_origins
+        Origins of other web sites that browsers may call from.
+    threads
+        Questions that are worked on at once; the others wait.
+    max_in_flight
+        Requests that may wait or be worked on; more are told to come again.
+    max_body_bytes, max_upload_bytes
+        Of a request as JSON, and of one with a file.
+    max_upload_pixels, max_upload_bands, max_upload_decoded_bytes
+        Of an uploaded raster: width times height, bands, and bytes once decoded.
+    max_k, max_examples, max_vertices, max_cells, max_labels
+        Hits of a search; examples for or against; corners of a polygon; H3 cells of a filter; labels of a classification.
+    max_page
+        Items of a page.
+    max_heat_cells
+        Cells of a heat map.
+    max_tile_features
+        Features of a vector tile; where there would be more, they are summed up by H3 cell.
+    sync_chips
+        Chips that are classified while the client waits; more become a job.
+    sql_seconds, sql_memory_mb, sql_rows
+        Of one SQL statement.
+    cache_mb
+        Memory for what was read from the tables' files.
+    refresh_seconds
+        How often a store is looked at for a new version.
+    jobs_folder
+        Where jobs are kept.
+    jobs_at_once, max_jobs, job_hours
+        Jobs that run together; jobs that are kept; hours for which a finished one is kept.
+    """
+
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    read_only_keys: tuple[str, ...] = field(default=(), repr=False)
+    cors_origins: tuple[str, ...] = ()
+    threads: int = 4
+    max_in_flight: int = 1_000
+    max_body_bytes: int = 4 << 20
+    max_upload_bytes: int = 64 << 20
+    max_upload_pixels: int = 1 << 24
+    max_upload_bands: int = 64
+    max_upload_decoded_bytes: int = 512 << 20
+    max_k: int = 1_000
+    max_examples: int = 1_000
+    max_vertices: int = 20_000
+    max_cells: int = 10_000
+    max_labels: int = 20_000
+    max_page: int = 1_000
+    max_heat_cells: int = 50_000
+    max_tile_features: int = 5_000
+    sync_chips: int = 20_000
+    sql_seconds: float = 10.0
+    sql_memory_mb: int = 1_024
+    sql_rows: int = 10_000
+    cache_mb: int = 256
+    refresh_seconds: float = 10.0
+    jobs_folder: Path = field(default_factory=_jobs_folder)
+    jobs_at_once: int = 1
+    max_jobs: int = 100
+    job_hours: float = 168.0
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, (int, float)) and not value > 0:
+                raise SpecError(f"the setting {one.name} = {value!r} makes no sense; it must be above 0.")
+        if any(len(key) < 16 for key in (*self.api_keys, *self.read_only_keys)):
+            raise SpecError(
+                "a key is shorter than 16 characters and could be guessed; make one with `openssl rand -hex 32`."
+            )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], **given: Any) -> Self:
+        """Read settings from variables like EMBEDSTORE_MAX_K; keys are never taken from there.
+
+        Parameters
+        ----------
+        environment
+            Usually :data:`os.environ`.
+        given
+            Settings that are known already.
+
+        Raises
+        ------
+        SpecError
+            If a value is not of the setting's type, or out of range.
+        """
+        values = dict(given)
+        for one in fields(cls):
+            text = environment.get(PREFIX + one.name.upper())
+            if text is not None and one.name not in {"api_keys", "read_only_keys"}:
+                values[one.name] = _read(one.name, str(one.type), text)
+        return cls(**values)
+
+
+def _read(name: str, type_: str, text: str) -> Any:
+    try:
+        if type_ == "int":
+            return int(text)
+        if type_ == "float":
+            return float(text)
+    except ValueError:
+        raise SpecError(f"{PREFIX}{name.upper()} = {text!r} is no number; give one, or leave it out.") from None
+    return Path(text) if type_ == "Path" else tuple(part.strip() for part in text.split(",") if part.strip())

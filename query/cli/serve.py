@@ -1,0 +1,47 @@
+"""`embedstore serve`: stores over HTTP, and the map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from query.cli.screen import say
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command(epilog="Example: embedstore serve demo/store --port 8000")(serve)
+
+
+def serve(
+    stores: Annotated[list[Path], typer.Argument(help="Folders of stores.", metavar="STORE…", show_default=False)],
+    host: Annotated[str, typer.Option(help="Address to listen on.", metavar="ADDRESS")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", metavar="N", min=0, max=65535)] = 8000,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="File of keys that may do everything, one a line.", metavar="F")
+    ] = None,
+    read_only_key_file: Annotated[
+        Path | None, typer.Option(help="File of keys that may not start jobs, one a line.", metavar="F")
+    ] = None,
+) -> None:
+    """Serve stores over HTTP, with a map at /. Limits come from EMBEDSTORE_… variables; see docs/service.md."""
+    import os
+
+    from query.api.keys import read_keys, refuse_open_door
+    from query.api.settings import Settings
+
+    settings = Settings.from_environment(
+        os.environ, api_keys=read_keys(api_key_file), read_only_keys=read_keys(read_only_key_file)
+    )
+    refuse_open_door(host, (*settings.api_keys, *settings.read_only_keys))
+    import uvicorn
+
+    from query.api import create_app
+    from query.api.observe import log_as_json
+
+    log_as_json()
+    app = create_app(stores, settings)
+    say(f"serving {', '.join(s.absolute().name for s in stores)} at http://{host}:{port}, documentation at /docs")
+    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, server_header=False)
