@@ -1,0 +1,200 @@
+/** The service, typed. Every error is an ApiError whose message can be shown as it is. */
+
+import type {
+  Box,
+  Chip,
+  Classification,
+  Collection,
+  Filter,
+  HeatMap,
+  Hits,
+  Job,
+  Labels,
+  Method,
+  Pair,
+  Position,
+  Question,
+  Raster,
+  Suggestion,
+  Table,
+} from "./types.ts";
+
+const KEY = "embedstore-key";
+
+export class ApiError extends Error {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export interface LabelsQuestion extends Filter {
+  labels: Labels;
+  method: Method;
+  evaluate?: boolean;
+}
+
+export class Api {
+  /** Kept for this browser tab only, and never in the URL. */
+  get key(): string {
+    return sessionStorage.getItem(KEY) ?? "";
+  }
+  set key(value: string) {
+    sessionStorage.setItem(KEY, value);
+  }
+
+  get headers(): Record<string, string> {
+    return this.key ? { Authorization: `Bearer ${this.key}` } : {};
+  }
+
+  async collections(): Promise<Collection[]> {
+    return (await this.#get<{ collections: Collection[] }>("collections")).collections;
+  }
+
+  async rasters(c: string): Promise<Raster[]> {
+    return (await this.#get<{ rasters: Raster[] }>(`${at(c)}/rasters`)).rasters;
+  }
+
+  item(c: string, id: string): Promise<Chip> {
+    return this.#get(`${at(c)}/items/${id}`);
+  }
+
+  nearest(c: string, [lon, lat]: Position): Promise<Chip> {
+    return this.#get(`${at(c)}/nearest?lon=${lon}&lat=${lat}`);
+  }
+
+  search(c: string, question: Question, upload: File | null, signal: AbortSignal): Promise<Hits> {
+    const accept = { Accept: "application/geo+json" };
+    if (!upload) return this.#post(`${at(c)}/search`, question, signal, accept);
+    const form = new FormData();
+    form.set("file", upload);
+    form.set("query", JSON.stringify(question));
+    return this.#ask(`${at(c)}/search`, { method: "POST", body: form, signal, headers: accept });
+  }
+
+  heatMap(c: string, question: Omit<Question, "k">, signal: AbortSignal): Promise<HeatMap> {
+    return this.#post(`${at(c)}/heatmap`, question, signal);
+  }
+
+  /** A job instead of the answer where the area is large. */
+  classify(
+    c: string,
+    question: LabelsQuestion,
+    signal: AbortSignal,
+  ): Promise<Classification | { job: string }> {
+    return this.#post(`${at(c)}/classify`, question, signal);
+  }
+
+  async suggest(c: string, question: LabelsQuestion, n: number, signal: AbortSignal): Promise<Suggestion[]> {
+    const body = { ...question, n };
+    return (await this.#post<{ suggestions: Suggestion[] }>(`${at(c)}/suggest`, body, signal)).suggestions;
+  }
+
+  async change(
+    c: string,
+    body: Filter & { a: string; b: string; k: number },
+    signal: AbortSignal,
+  ): Promise<Pair[]> {
+    return (await this.#post<{ pairs: Pair[] }>(`${at(c)}/change`, body, signal)).pairs;
+  }
+
+  sql(c: string, sql: string, signal: AbortSignal): Promise<Table> {
+    return this.#post(`${at(c)}/sql`, { sql }, signal);
+  }
+
+  sqlFeatures(c: string, sql: string, signal: AbortSignal): Promise<Hits> {
+    return this.#post(`${at(c)}/sql`, { sql }, signal, { Accept: "application/geo+json" });
+  }
+
+  job(id: string): Promise<Job> {
+    return this.#get(`jobs/${id}`);
+  }
+
+  cancel(id: string): Promise<unknown> {
+    return this.#ask(`jobs/${id}`, { method: "DELETE" });
+  }
+
+  async jobResult(id: string): Promise<ArrayBuffer> {
+    return (await this.#fetch(`jobs/${id}/result`, {})).arrayBuffer();
+  }
+
+  thumbnail(c: string, id: string): string {
+    return `${at(c)}/items/${id}/thumbnail`;
+  }
+
+  async image(url: string): Promise<Blob> {
+    return (await this.#fetch(url, {})).blob();
+  }
+
+  footprintTiles(c: string): string {
+    return absolute(`${at(c)}/footprints/tiles/{z}/{x}/{y}.mvt`);
+  }
+
+  rasterTiles(c: string, item: string): string {
+    return absolute(`${at(c)}/rasters/${encodeURIComponent(item)}/{z}/{x}/{y}.png`);
+  }
+
+  #get<T>(path: string): Promise<T> {
+    return this.#ask(path, {});
+  }
+
+  #post<T>(
+    path: string,
+    body: object,
+    signal: AbortSignal,
+    headers: Record<string, string> = {},
+  ): Promise<T> {
+    const type = { "Content-Type": "application/json" };
+    return this.#ask(path, {
+      method: "POST",
+      body: JSON.stringify(body),
+      signal,
+      headers: { ...type, ...headers },
+    });
+  }
+
+  async #ask<T>(path: string, init: RequestInit): Promise<T> {
+    const answer = await this.#fetch(path, init);
+    return (answer.status === 204 ? undefined : await answer.json()) as T;
+  }
+
+  async #fetch(path: string, init: RequestInit): Promise<Response> {
+    const headers = { ...this.headers, ...(init.headers as Record<string, string> | undefined) };
+    let answer: Response;
+    try {
+      answer = await fetch(path, { ...init, headers });
+    } catch (error) {
+      if (init.signal?.aborted) throw error;
+      throw new ApiError(0, "The service does not answer. Is it still running?");
+    }
+    if (!answer.ok) throw new ApiError(answer.status, await problem(answer));
+    return answer;
+  }
+}
+
+/** The box as a filter, for when no polygon was drawn. */
+export function inBox(filter: Filter, bounds: Box | null): Filter {
+  return filter.within || !bounds ? filter : { ...filter, bbox: bounds };
+}
+
+function at(collection: string): string {
+  return `collections/${encodeURIComponent(collection)}`;
+}
+
+function absolute(path: string): string {
+  // not by URL(): it would escape the braces of {z}/{x}/{y}
+  return new URL(".", location.href).href + path;
+}
+
+/** What a problem document (RFC 9457) says, or the status where there is none. */
+async function problem(answer: Response): Promise<string> {
+  try {
+    const { detail, title } = (await answer.json()) as { detail?: unknown; title?: string };
+    if (typeof detail === "string" && detail) return detail;
+    if (title) return title;
+  } catch {
+    // not JSON: the status is all there is
+  }
+  return `The service answered ${answer.status} ${answer.statusText}.`;
+}

@@ -1,0 +1,83 @@
+/** Begin: state from the URL, the page, the map, and what follows from what. */
+
+import "./styles/index.css";
+import { chipAt, classify, heatMap, label, loadCollections, openCollection, search } from "./actions.ts";
+import { Api } from "./api.ts";
+import type { App } from "./app.ts";
+import { h } from "./dom.ts";
+import { listen } from "./keys.ts";
+import { MapView, type Click } from "./map/view.ts";
+import { shell } from "./shell.ts";
+import { ANSWERED, collectionOf, type State } from "./state.ts";
+import { Store } from "./store.ts";
+import { fromHash, toHash } from "./url.ts";
+
+const SOON = 60;
+const LATER = 350;
+
+const store = new Store<State>({ ...fromHash(location.hash), ...ANSWERED });
+const api = new Api();
+store.watch(["theme"], ({ theme }) => (document.documentElement.dataset["theme"] = theme));
+const canvas = h("div", { class: "map", role: "application", "aria-label": "Map" });
+const app: App = { store, api, map: new MapView(canvas, store, api, (click) => void clicked(click)) };
+document.querySelector("#app")!.append(...shell(app, canvas));
+listen(app);
+follow();
+void loadCollections(app);
+Object.assign(window, { embedstore: app });
+
+/** What is asked again when something changes. */
+function follow(): void {
+  store.watch(["collection"], () => void openCollection(app));
+  store.watch(["collection", "collections"], lookAtAll);
+  store.watch(
+    ["collection", "positives", "negatives", "upload", "k", "spread", "area", "from", "to"],
+    later(SOON, () => void search(app)),
+  );
+  store.watch(
+    ["collection", "tab", "layers", "positives", "negatives", "area", "from", "to", "bounds"],
+    later(LATER, () => void heatMap(app)),
+  );
+  // once the view was classified, every further label shows what it changes
+  store.watch(
+    ["labels", "method"],
+    later(SOON, () => {
+      const { classified, labels, tab } = store.now;
+      const live = tab === "label" && classified.is === "done" && new Set(Object.values(labels)).size > 1;
+      if (live) void classify(app);
+    }),
+  );
+  store.watch(
+    Object.keys(fromHash("")) as (keyof State)[],
+    later(LATER, () => history.replaceState(null, "", `#${toHash(store.now)}`)),
+  );
+}
+
+/** A store that is opened without a view is shown whole. */
+function lookAtAll(state: State): void {
+  const box = collectionOf(state)?.extent.spatial.bbox[0];
+  if (box && (!state.view || !location.hash.includes("at="))) app.map.fit(box, 13);
+}
+
+function later(wait: number, run: () => void): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(run, wait);
+  };
+}
+
+/** A click asks for the places like this one, or labels it. */
+async function clicked({ place, add, against }: Click): Promise<void> {
+  const { tab } = store.now;
+  if (tab !== "find" && tab !== "label") return;
+  const chip = await chipAt(app, place);
+  if (!chip) return;
+  const { id } = chip.properties;
+  const { positives, negatives, classes, activeClass } = store.now;
+  if (tab === "label") return label(app, id, classes[activeClass]!);
+  const others = (ids: readonly string[]) => ids.filter((other) => other !== id);
+  if (against) store.set({ negatives: [...others(negatives), id], positives: others(positives) });
+  else if (add) store.set({ positives: [...others(positives), id], negatives: others(negatives) });
+  else store.set({ positives: [id], negatives: [], upload: null });
+}
