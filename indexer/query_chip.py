@@ -10,19 +10,17 @@ from indexer.bands import describe
 from indexer.rasters import Reader, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
     from indexer.encoders.base import Encoder
 
 
-def encode_chip(path: str | Path, encoder: Encoder, drivers: Sequence[str] = ()) -> NDArray[np.float32]:
+def encode_chip(path: str | Path, encoder: Encoder, driver: str | None = None) -> NDArray[np.float32]:
     """Return the unit vector of a raster file, shape (1, dimension).
 
-    The file needs the encoder's bands, by name, and no CRS; of a raster larger than a chip the centre is taken. If GDAL
-    drivers are named, no other may open it.
+    The file needs the encoder's bands, by name, and no CRS; of a raster larger than a chip the centre is taken. If one of
+    GDAL's drivers is named, no other may open it.
 
     Raises
     ------
@@ -33,9 +31,9 @@ def encode_chip(path: str | Path, encoder: Encoder, drivers: Sequence[str] = ())
     """
     path = Path(path)
     size, modality = encoder.spec.chip_size, encoder.spec.modalities[0]
-    with opened(path, drivers) as source:
+    with opened(path, driver) as source:
         bands = describe(source, path.name).select(modality.bands, path)
-    with Reader(path, bands, drivers) as reader:
+    with Reader(path, bands, driver) as reader:
         height, width = reader.shape
         if min(height, width) < size:
             raise RasterError(

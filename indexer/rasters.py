@@ -152,28 +152,28 @@ def block_cache(rasters: Iterable[Raster], bands: int, height: int) -> Iterator[
 
 
 @contextmanager
-def opened(path: Path, drivers: Sequence[str] = ()) -> Iterator[Any]:
-    """Open a rasterio dataset, by certain GDAL drivers only if some are named.
+def opened(path: Path, driver: str | None = None) -> Iterator[Any]:
+    """Open a rasterio dataset, by one of GDAL's drivers and no other if it is named.
 
     Raises
     ------
     RasterError
         If the file is missing or no raster, or GDAL fails while it is open.
     """
-    with _open(path, drivers) as source:
+    with _open(path, driver) as source:
         try:
             yield source
         except (RasterioError, OSError) as error:
             raise RasterError(f"{path} cannot be read: {error}. Is it whole? Fetch it again.") from error
 
 
-def _open(path: Path, drivers: Sequence[str] = ()) -> Any:
+def _open(path: Path, driver: str | None = None) -> Any:
     if not path.is_file():
         raise RasterError(f"there is no file {path}; give the path of a raster, for instance a GeoTIFF.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path, driver=list(drivers) or None)
+            return rasterio.open(path, driver=driver)
     except (RasterioError, OSError) as error:
         raise RasterError(f"{path} cannot be opened: {error}. Is it whole, and a raster? Fetch it again.") from error
 
@@ -187,8 +187,8 @@ class Reader:
         The file.
     bands
         What to read.
-    drivers
-        GDAL drivers that may open it; any if none is named.
+    driver
+        Of GDAL, the one that may open it; any if None.
 
     Raises
     ------
@@ -196,10 +196,10 @@ class Reader:
         If the file cannot be opened.
     """
 
-    def __init__(self, path: Path, bands: Bands, drivers: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, bands: Bands, driver: str | None = None) -> None:
         self.path = path
         self.bands = bands
-        self._source = _open(path, drivers)
+        self._source = _open(path, driver)
         self._buffer = np.empty(0, self._source.dtypes[0])
         ignored = {MaskFlags.alpha, MaskFlags.per_dataset} if alpha_is_a_band(self._source) else set()
         flags = [set(self._source.mask_flag_enums[i - 1]) - ignored for i in bands.indexes]

@@ -100,9 +100,9 @@ def distance(lon: NDArray[np.float64], lat: NDArray[np.float64], to_lon: Any, to
 def spread(lon: NDArray[np.float64], lat: NDArray[np.float64], metres: float, k: int) -> NDArray[np.int64]:
     """Return positions of the first k hits, in order, that keep a distance from every better one kept."""
     kept: list[int] = []
-    for i in range(len(lon)):
-        if not kept or distance(lon[kept], lat[kept], lon[i], lat[i]).min() >= metres:
-            kept.append(i)
-            if len(kept) == k:
-                break
+    left = np.arange(len(lon))
+    while len(left) and len(kept) < k:
+        best, left = int(left[0]), left[1:]
+        kept.append(best)
+        left = left[distance(lon[left], lat[left], lon[best], lat[best]) >= metres]
     return np.array(kept, np.int64)

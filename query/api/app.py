@@ -14,19 +14,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
 from embedstore.errors import EmbedstoreError
-from query.api import health, heatmap, items, pages, problems, search, tiles
+from query.api import change, classify, health, heatmap, items, jobs, pages, problems, rasters, search, tiles
 from query.api.collections import Collections
 from query.api.gate import Gate
 from query.api.observe import Metrics, Observer
 from query.api.service import Service
 from query.api.settings import Settings
+from query.api.worker import Jobs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
 LOG = logging.getLogger("embedstore.service")
-ROUTERS = (pages.router, items.router, search.router, heatmap.router, tiles.router, health.router)
+PARTS = (pages, items, search, heatmap, classify, change, tiles, rasters, jobs, health)
 
 
 def create_app(stores: Sequence[Path], settings: Settings | None = None) -> FastAPI:
@@ -47,7 +48,9 @@ def create_app(stores: Sequence[Path], settings: Settings | None = None) -> Fast
         If two have one name.
     """
     settings = settings or Settings()
-    service = Service(settings, Collections(stores, settings), Metrics())
+    collections = Collections(stores, settings)
+    background = Jobs(settings, classify.work(collections), classify.is_served(collections))
+    service = Service(settings, collections, Metrics(), background)
     app = FastAPI(
         title="embedstore",
         version=version("embedstore"),
@@ -57,8 +60,8 @@ def create_app(stores: Sequence[Path], settings: Settings | None = None) -> Fast
     )
     app.state.service = service
     problems.install(app)
-    for router in ROUTERS:
-        app.include_router(router)
+    for part in PARTS:
+        app.include_router(part.router)
     pages.mount(app)
     app.add_middleware(Gate, settings=settings)
     if settings.cors_origins:
@@ -73,11 +76,13 @@ def create_app(stores: Sequence[Path], settings: Settings | None = None) -> Fast
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     anyio.to_thread.current_default_thread_limiter().total_tokens = service.settings.threads
+    service.jobs.start()
     looking = asyncio.create_task(_look_for_news(service))
     try:
         yield
     finally:
         looking.cancel()
+        await run_in_threadpool(service.jobs.stop)
 
 
 async def _look_for_news(service: Service) -> None:

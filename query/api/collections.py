@@ -11,6 +11,7 @@ import numpy as np
 from embedstore.errors import InputError
 from embedstore.extras import faiss
 from query.api.problems import Problem
+from query.api.scenes import Scenes
 from query.api.shelf import Shelf
 from query.engine import Engine
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from query.api.scenes import Scene
     from query.api.settings import Settings
     from query.searcher import Searcher
 
@@ -50,6 +52,7 @@ class Collection:
         self.path = path
         self.engine = Engine(path)
         self.shelf = Shelf(self.engine.store.path, settings.cache_mb << 20)
+        self._scenes = Scenes(self.engine.store.path)
         self._seen = self._signature()
         self._moving = threading.Lock()
         self._described: tuple[int, dict[str, Any]] | None = None
@@ -93,6 +96,10 @@ class Collection:
             (self.engine.store.path / "_delta_log").stat().st_mtime_ns,
             current.stat().st_mtime_ns if current.exists() else 0,
         )
+
+    def scenes(self) -> dict[str, Scene]:
+        """Return the scenes that the chips were cut from, by item."""
+        return self._scenes.of(file.path for file in self.engine.snapshot.files)
 
     def encoder(self) -> Any:
         """Return the encoder that made the store's vectors, loaded once.

@@ -46,7 +46,10 @@ def plain_rows(table: pa.Table, links: Links) -> list[dict[str, Any]]:
     """Return rows as plain data, each with the scene it is of and its thumbnail's path; the best, if any, first."""
     found = output.rows(table)
     for row in found:
-        row["item"] = _item(row.get("inputs") or ())
+        for one in row.get("inputs", ()):
+            if one["href"] and "://" not in one["href"]:
+                one["href"] = one["href"].rpartition("/")[2]  # folders of this machine are nobody's business
+        row["item"] = _item(row.get("inputs", ()))
         row["thumbnail"] = links.thumbnail(row["id"])
     return found
 

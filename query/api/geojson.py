@@ -10,7 +10,7 @@ Position = Annotated[list[FiniteFloat], Field(min_length=2, max_length=4)]
 Ring = Annotated[list[Position], Field(min_length=4)]
 Rings = Annotated[list[Ring], Field(min_length=1)]
 
-SQUARE = [[[13.36, 45.76], [13.39, 45.76], [13.39, 45.78], [13.36, 45.78], [13.36, 45.76]]]
+SQUARE: Any = [[[13.36, 45.76], [13.39, 45.76], [13.39, 45.78], [13.36, 45.78], [13.36, 45.76]]]
 
 
 class Polygon(BaseModel):

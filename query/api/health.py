@@ -24,6 +24,8 @@ def readyz(service: Served) -> JSONResponse:
     for one in service.collections:
         if not (one.engine.store.path / "_delta_log").is_dir():
             raise Problem(503, f"the collection {one.id} has lost its store.")
+    if not service.settings.jobs_folder.is_dir():
+        raise Problem(503, "the folder of jobs is gone.")
     return JSONResponse({"status": "ready", "collections": {one.id: one.version for one in service.collections}})
 
 
@@ -33,4 +35,6 @@ def metrics(service: Served) -> Response:
     for one in service.collections:
         service.metrics.chips.labels(one.id).set(one.describe()["chips"])
         service.metrics.version.labels(one.id).set(one.version)
+    for status, count in service.jobs.count().items():
+        service.metrics.jobs.labels(status).set(count)
     return Response(service.metrics.text(), headers={"Content-Type": PROMETHEUS})

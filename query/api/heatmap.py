@@ -29,8 +29,8 @@ def heat_map(of: Of, settings: Limits, asked: HeatMap) -> Response:
     found = of.bounded.heat_map(**asked.examples(settings), **asked.arguments(settings), resolution=resolution)
     if found.num_rows > settings.max_heat_cells:
         raise LimitError(
-            f"the heat map has {found.num_rows} cells at resolution {resolution}; {settings.max_heat_cells} are allowed. "
-            "Ask for a coarser resolution or a smaller area."
+            f"the heat map has {found.num_rows} cells at resolution {resolution}; {settings.max_heat_cells} are "
+            "allowed. Ask for a coarser resolution or a smaller area."
         )
     cells = [
         {"h3": f"{h3:x}", "chips": chips, "mean": round(mean, 6), "best": round(best, 6)}

@@ -93,7 +93,7 @@ def get_nearest(
     lat: Annotated[float, Query(ge=-90, le=90, allow_inf_nan=False, examples=[45.768])],
 ) -> Response:
     """Return the chip at a place: the one whose centre is nearest, no further than two chip sides."""
-    return JSONResponse(_item(of, to, _nearest(of, lon, lat)), media_type=GEOJSON)
+    return JSONResponse(_item(of, to, nearest(of, lon, lat)), media_type=GEOJSON)
 
 
 def _item(of: Collection, to: To, id_: str) -> dict[str, Any]:
@@ -112,7 +112,14 @@ def _columns(of: Collection, id_: str, *columns: str) -> Any:
     return of.ask(ask)
 
 
-def _nearest(of: Collection, lon: float, lat: float) -> str:
+def nearest(of: Collection, lon: float, lat: float) -> str:
+    """Return the id of the chip whose centre is nearest to a place.
+
+    Raises
+    ------
+    Problem
+        404 if none is nearer than two chip sides.
+    """
     reach = 2 * of.chip_metres
     up = reach / METRES_A_DEGREE
     across = min(up / max(np.cos(np.radians(min(abs(lat) + up, 90))), 1e-6), 180)

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from query.api import problems
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOG = logging.getLogger("embedstore.service")
+ANSWERING = 0
+"""Status while there is none yet."""
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -92,7 +96,7 @@ class Observer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request, status, began = uuid.uuid4().hex[:16], 500, time.perf_counter()
+        request, status, began = uuid.uuid4().hex[:16], ANSWERING, time.perf_counter()
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -108,6 +112,11 @@ class Observer:
         self._metrics.in_flight.inc()
         try:
             await self._app(scope, receive, noting)
+        except Exception as error:  # noqa: BLE001 - the edge of the service: whatever went wrong stays inside
+            scope["error"] = error
+            if status == ANSWERING:
+                status = 500
+                await problems.respond(500, problems.detail_of(error))(scope, receive, noting)
         finally:
             self._metrics.in_flight.dec()
             self._note(scope, request, status, time.perf_counter() - began)
@@ -129,4 +138,4 @@ class Observer:
         if error is not None:
             fields["error"] = f"{type(error).__name__}: {error}"
         level = logging.ERROR if status >= 500 else logging.INFO
-        LOG.log(level, "request", extra={"fields": fields}, exc_info=error if status == 500 and error else None)
+        LOG.log(level, "request", extra={"fields": fields}, exc_info=error if status == 500 else None)

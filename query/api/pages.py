@@ -54,3 +54,9 @@ def mount(app: FastAPI) -> None:
     """Serve the map's files."""
     if (DIST / "assets").is_dir():
         app.mount("/assets", StaticFiles(directory=DIST / "assets"), name="assets")
+        app.get("/icon.svg", include_in_schema=False)(icon)
+
+
+def icon() -> FileResponse:
+    """Return the map's icon."""
+    return FileResponse(DIST / "icon.svg")

@@ -1,4 +1,7 @@
-"""Errors as RFC 9457 problem documents: one table from error class to status, and nothing that only the keeper may see."""
+"""Errors as RFC 9457 problem documents: one table from error class to status.
+
+What only the keeper may see, such as where files lie, stays in the log.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,6 @@ def install(app: FastAPI) -> None:
 
     app.add_exception_handler(errors.EmbedstoreError, ours)
     app.add_exception_handler(RecursionError, ours)
-    app.add_exception_handler(Exception, ours)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
 

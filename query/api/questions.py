@@ -36,15 +36,18 @@ class Filters(Body):
     """Which chips may answer; all that is given, together."""
 
     bbox: Box | None = None
-    within: Area | None = Field(None, description="Polygon that holds a chip's centre.")
+    within: Area | None = Field(default=None, description="Polygon that holds a chip's centre.")
     cells: list[str] | None = Field(
-        None, description="H3 cells that hold a chip's centre.", examples=[["861ea7707ffffff"]]
+        default=None, description="H3 cells that hold a chip's centre.", examples=[["861ea7707ffffff"]]
     )
     between: str | None = Field(
-        None, max_length=128, description="Times A/B; .. leaves an end open.", examples=["2019-01-01/2019-12-31"]
+        default=None,
+        max_length=128,
+        description="Times A/B; .. leaves an end open.",
+        examples=["2019-01-01/2019-12-31"],
     )
     where: str | None = Field(
-        None,
+        default=None,
         max_length=2_000,
         description="SQL condition on id, lon, lat, h3, datetime, datetime_end, modalities, valid_fraction.",
         examples=["valid_fraction > 0.9"],
@@ -80,11 +83,11 @@ class Filters(Body):
 class Examples(Body):
     """What to look for; several are averaged."""
 
-    id: Id | None = Field(None, description="A stored chip.")
-    at: Place | None = Field(None, description="Longitude and latitude: the chip at this place.")
-    vector: list[FiniteFloat] | None = Field(None, max_length=65_536, description="Of the encoder's dimension.")
-    positives: list[Id] = Field([], description="Stored chips to look for.")
-    negatives: list[Id] = Field([], description="Stored chips to look away from.")
+    id: Id | None = Field(default=None, description="A stored chip.")
+    at: Place | None = Field(default=None, description="Longitude and latitude: the chip at this place.")
+    vector: list[FiniteFloat] | None = Field(default=None, max_length=65_536, description="Of the encoder's dimension.")
+    positives: list[Id] = Field(default=[], description="Stored chips to look for.")
+    negatives: list[Id] = Field(default=[], description="Stored chips to look away from.")
 
     def examples(self, settings: Settings) -> dict[str, Any]:
         """Return the examples as the engine takes them.
@@ -122,11 +125,13 @@ class Search(Examples, Filters):
             ]
         },
     )
-    k: int = Field(10, ge=1, description="How many hits.")
+    k: int = Field(default=10, ge=1, description="How many hits.")
     recall: Annotated[FiniteFloat, Field(gt=0, le=1)] | Literal["exact"] = Field(
-        0.95, description="Share of the true neighbours to deliver, or exact."
+        default=0.95, description="Share of the true neighbours to deliver, or exact."
     )
-    spread: FiniteFloat | None = Field(None, ge=0, description="Least distance between two hits on the ground, metres.")
+    spread: FiniteFloat | None = Field(
+        default=None, ge=0, description="Least distance between two hits on the ground, metres."
+    )
 
 
 class HeatMap(Examples, Filters):
@@ -136,5 +141,5 @@ class HeatMap(Examples, Filters):
         extra="forbid", json_schema_extra={"examples": [{"at": [13.371, 45.768], "resolution": 8}]}
     )
     resolution: int | None = Field(
-        None, ge=0, le=15, description="Of the H3 cells; without it, as the extent suggests."
+        default=None, ge=0, le=15, description="Of the H3 cells; without it, as the extent suggests."
     )

@@ -69,7 +69,7 @@ def _answer(of: Collection, to: Links, settings: Settings, asked: Search, form: 
 
 def _render(of: Collection, to: Links, hits: Hits, form: str) -> Response:
     table = hits.to_arrow()
-    names = ("inputs",) if form == JSON else ("geometry", "inputs")
+    names = {JSON: ("inputs",), GEOJSON: ("geometry", "inputs"), ARROW: ("geometry",)}[form]
     files, places = hits._places()  # noqa: SLF001 - to read them from the shelf and not from the disk
     for name, column in zip(names, of.shelf.take(files, places, names), strict=True):
         table = table.append_column(name, column)

@@ -10,7 +10,9 @@ from fastapi import Depends, Request
 from query.api.collections import Collection, Collections
 from query.api.features import Links
 from query.api.observe import Metrics
+from query.api.problems import Problem
 from query.api.settings import Settings
+from query.api.worker import Jobs
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +27,14 @@ class Service:
         The stores.
     metrics
         What is counted.
+    jobs
+        What is done in the background.
     """
 
     settings: Settings
     collections: Collections
     metrics: Metrics
+    jobs: Jobs
 
 
 async def _service(request: Request) -> Service:
@@ -57,9 +62,15 @@ async def _role(request: Request) -> str:
     return str(request.scope.get("role"))
 
 
+async def _writer(request: Request) -> None:
+    if request.scope.get("role") != "full":
+        raise Problem(403, "this key is for reading; ask with one that may start and delete jobs.")
+
+
 Served = Annotated[Service, Depends(_service)]
 Limits = Annotated[Settings, Depends(_settings)]
 Of = Annotated[Collection, Depends(_collection)]
 To = Annotated[Links, Depends(_links)]
 Accept = Annotated[str | None, Depends(_accept)]
 Role = Annotated[str, Depends(_role)]
+Writer = Annotated[None, Depends(_writer)]

@@ -41,7 +41,8 @@ class Settings:
     max_upload_pixels, max_upload_bands, max_upload_decoded_bytes
         Of an uploaded raster: width times height, bands, and bytes once decoded.
     max_k, max_examples, max_vertices, max_cells, max_labels
-        Hits of a search; examples for or against; corners of a polygon; H3 cells of a filter; labels of a classification.
+        Hits of a search; examples for or against; corners of a polygon; H3 cells of a filter; labels of a
+        classification, and chips that it names one by one.
     max_page
         Items of a page.
     max_heat_cells

@@ -70,7 +70,7 @@ def encode(of: Collection, file: BinaryIO, settings: Settings) -> NDArray[np.flo
                 _check(source, settings)
         except (rasterio.errors.RasterioError, OSError) as error:
             raise RasterError("the file cannot be opened as the raster that it says it is. Is it whole?") from error
-        vector = encode_chip(path, encoder, drivers=(driver,))
+        vector = encode_chip(path, encoder, driver)
     return to_unit(vector, of.engine.store.encoder.dimension)
 
 
@@ -80,7 +80,7 @@ def _check(source: Any, settings: Settings) -> None:
         raise LimitError(f"the file has {source.count} bands; {settings.max_upload_bands} are allowed.")
     if source.width * source.height > settings.max_upload_pixels:
         raise LimitError(
-            f"the file has {source.width} x {source.height} pixels; {settings.max_upload_pixels} are allowed. Cut out less."
+            f"the file has {source.width} x {source.height} pixels; {settings.max_upload_pixels} are allowed. Cut it."
         )
     width = max(np.dtype(t).itemsize for t in source.dtypes)
     blocks = max(height * across for height, across in source.block_shapes)

@@ -1,0 +1,30 @@
+"""Jobs over HTTP: how one stands, its result, and cancelling it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from query.api.negotiate import PARQUET
+from query.api.service import Served, Writer
+
+router = APIRouter(tags=["Jobs"])
+
+
+@router.get("/jobs/{id}")
+def get_job(service: Served, id: str) -> JSONResponse:  # noqa: A002 - the name in the path
+    """Say how a job stands."""
+    return JSONResponse(service.jobs.view(id))
+
+
+@router.get("/jobs/{id}/result", response_class=FileResponse)
+def get_result(service: Served, id: str) -> Response:  # noqa: A002 - the name in the path
+    """Return the GeoParquet file that a job made."""
+    return FileResponse(service.jobs.result(id), media_type=PARQUET, filename=f"{id}.parquet")
+
+
+@router.delete("/jobs/{id}", status_code=204, response_class=Response)
+def delete_job(service: Served, _: Writer, id: str) -> Response:  # noqa: A002 - the name in the path
+    """Cancel a job, or take away the result of one that is done."""
+    service.jobs.delete(id)
+    return Response(status_code=204)

@@ -1,0 +1,341 @@
+"""Work that outlasts a request, kept on disk so that it outlasts the server too.
+
+A job is a folder. `request.json` says what to do, `state.json` how it stands, and `result.parquet` appears whole when
+all is done. Whoever works on a job holds a lock on its folder, which the kernel opens when the process dies, however it
+dies: then the next server finds a job that is neither done nor locked, and begins it again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import shutil
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
+
+from embedstore.errors import DamageError, storage_errors
+from embedstore.sealed import read_json, write_json
+from query.api import problems
+from query.api.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from query.api.settings import Settings
+
+LOG = logging.getLogger("embedstore.service")
+ATTEMPTS = 3
+"""A job that was begun so often and never ended is what ends the server."""
+REQUEST, STATE, RESULT, LOCK = "request.json", "state.json", "result.parquet", "lock"
+
+
+class Work(Protocol):
+    """What a job does."""
+
+    def __call__(self, request: dict[str, Any], result: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
+        """Do what a request asks for, write the result whole or not at all, and return what to say about it."""
+
+
+class Stopped(BaseException):
+    """The work is to end now, because it was cancelled or the server goes down; no error that the work may catch."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a job stands, as it is on disk.
+
+    Parameters
+    ----------
+    status
+        ``running`` from the beginning to the end, whether it waits, runs, or waits for a new server.
+    message
+        For people.
+    attempts
+        How often it was begun.
+    changed
+        When this was written, seconds since 1970.
+    summary
+        What the work said of its result.
+    """
+
+    status: Literal["running", "done", "failed"]
+    message: str
+    attempts: int = 0
+    changed: float = 0.0
+    summary: dict[str, Any] | None = None
+
+
+class Job:
+    """A job that this process works on.
+
+    Parameters
+    ----------
+    folder
+        Its folder.
+    lock
+        The open file by which it is held.
+    """
+
+    def __init__(self, folder: Path, lock: IO[str]) -> None:
+        self.folder, self._lock = folder, lock
+        self.progress = 0.0
+        self.ending = threading.Event()
+        self.deleted = False
+
+    def advance(self, done: int, total: int) -> None:
+        """Note how far the work is.
+
+        Raises
+        ------
+        Stopped
+            If it is to end.
+        """
+        self.progress = min(done / total, 1.0) if total else 1.0
+        if self.ending.is_set():
+            raise Stopped
+
+    def write(self, state: State) -> None:
+        """Keep the state, durably."""
+        write_json(self.folder / STATE, asdict(replace(state, changed=time.time())))
+
+    def let_go(self) -> None:
+        """Let others have it."""
+        self._lock.close()
+
+
+class Jobs:
+    """The jobs of a folder, of which several servers may work on different ones.
+
+    Parameters
+    ----------
+    settings
+        Where they are, how many run at once, how many and how long they are kept.
+    work
+        What they do.
+    mine
+        Which requests this server can work on.
+    """
+
+    def __init__(self, settings: Settings, work: Work, mine: Callable[[dict[str, Any]], bool]) -> None:
+        self._settings, self._work, self._mine = settings, work, mine
+        self._folder = settings.jobs_folder
+        self._held: dict[str, Job] = {}
+        self._changing = threading.Lock()
+        self._pool = ThreadPoolExecutor(settings.jobs_at_once, "embedstore-job")
+
+    def start(self) -> None:
+        """Make the folder, and go on with what no living server works on.
+
+        Raises
+        ------
+        StorageError
+            If the folder cannot be made.
+        """
+        with storage_errors("make the folder of jobs", self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in self._folders():
+            state = _state(folder)
+            if state is not None and state.status == "running" and self._is_mine(folder):
+                self._take_up(folder)
+
+    def stop(self) -> None:
+        """Interrupt what runs; it is begun again by the next server."""
+        with self._changing:
+            for job in self._held.values():
+                job.ending.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for job in self._held.values():
+            job.let_go()
+        self._held.clear()
+
+    def submit(self, request: dict[str, Any]) -> str:
+        """Begin a job and return its id.
+
+        Raises
+        ------
+        Problem
+            503 if there are too many.
+        StorageError
+            If the disk refuses.
+        """
+        self._sweep()
+        id_ = uuid.uuid4().hex
+        folder, draft = self._folder / id_, self._folder / f".{id_}"
+        with storage_errors("keep a job", self._folder):
+            draft.mkdir(mode=0o700)
+            write_json(draft / REQUEST, request)
+            write_json(draft / STATE, asdict(State("running", "waiting", changed=time.time())))
+            draft.rename(folder)
+        self._take_up(folder)
+        return id_
+
+    def view(self, id_: str) -> dict[str, Any]:
+        """Return how a job stands.
+
+        Raises
+        ------
+        Problem
+            404 if there is none.
+        """
+        state = _state(self._find(id_))
+        if state is None:
+            raise _unknown(id_)
+        job = self._held.get(id_)
+        progress = 1.0 if state.status == "done" else job.progress if job else 0.0
+        seen = {"id": id_, "status": state.status, "progress": round(progress, 4), "message": state.message}
+        return seen | ({"summary": state.summary, "result": f"/jobs/{id_}/result"} if state.status == "done" else {})
+
+    def result(self, id_: str) -> Path:
+        """Return the file of a finished job.
+
+        Raises
+        ------
+        Problem
+            404 if there is none, 409 if it is not done.
+        """
+        folder = self._find(id_)
+        state = _state(folder)
+        if state is None or state.status != "done":
+            raise Problem(409, f"the job {id_} has no result: {state.message if state else 'it is gone'}.")
+        return folder / RESULT
+
+    def delete(self, id_: str) -> None:
+        """Cancel a job, or take away a finished one.
+
+        Raises
+        ------
+        Problem
+            404 if there is none, 409 if another server works on it.
+        """
+        folder = self._find(id_)
+        with self._changing:
+            job = self._held.get(id_)
+            if job is not None:
+                job.deleted = True
+                job.ending.set()  # its worker removes it
+                return
+            lock = _claim(folder)
+            if lock is None:
+                raise Problem(409, f"another server works on the job {id_}; cancel it there.")
+            with lock:
+                _remove(folder)
+
+    def count(self) -> dict[str, int]:
+        """Return how many jobs there are of each status."""
+        counts = {"running": 0, "done": 0, "failed": 0}
+        for folder in self._folders():
+            state = _state(folder)
+            if state is not None:
+                counts[state.status] += 1
+        return counts
+
+    def _take_up(self, folder: Path) -> None:
+        with self._changing:
+            lock = _claim(folder)
+            if lock is not None:
+                job = self._held[folder.name] = Job(folder, lock)
+                self._pool.submit(self._run, job)
+
+    def _run(self, job: Job) -> None:
+        """Work on a job to its end, whatever that is."""
+        try:
+            self._attempt(job)
+        except Stopped:
+            LOG.info("job stopped", extra={"fields": {"job": job.folder.name}})
+        except Exception as error:
+            LOG.exception("job failed", extra={"fields": {"job": job.folder.name}})
+            self._fail(job, problems.detail_of(error))
+        finally:
+            with self._changing:
+                if job.deleted:
+                    _remove(job.folder)
+                self._held.pop(job.folder.name).let_go()
+
+    def _attempt(self, job: Job) -> None:
+        job.advance(0, 1)
+        state = _state(job.folder)
+        if state is None or state.status != "running":
+            return
+        if state.attempts >= ATTEMPTS:
+            self._fail(job, f"it was begun {ATTEMPTS} times and the server ended each time; ask for a smaller area.")
+            return
+        for draft in job.folder.glob(f".{RESULT}.*"):
+            draft.unlink(missing_ok=True)  # of a server that was killed
+        running = replace(state, message="running", attempts=state.attempts + 1)
+        job.write(running)
+        summary = self._work(read_json(job.folder / REQUEST), job.folder / RESULT, job.advance)
+        job.progress = 1.0
+        job.write(replace(running, status="done", message="done", summary=summary))
+
+    @staticmethod
+    def _fail(job: Job, message: str) -> None:
+        with suppress(OSError):  # the disk is full: the next server finds it unfinished
+            job.write(State("failed", message))
+
+    def _find(self, id_: str) -> Path:
+        folder = self._folder / id_
+        known = len(id_) == 32 and id_.isascii() and id_.isalnum() and folder.is_dir()
+        job = self._held.get(id_)
+        if not known or (job is not None and job.deleted) or not self._is_mine(folder):
+            raise _unknown(id_)
+        return folder
+
+    def _is_mine(self, folder: Path) -> bool:
+        try:
+            return self._mine(read_json(folder / REQUEST))
+        except DamageError:
+            return False
+
+    def _folders(self) -> Iterator[Path]:
+        return (folder for folder in self._folder.glob("*") if not folder.name.startswith(".") and folder.is_dir())
+
+    def _sweep(self) -> None:
+        """Make room: old results go; if that is not enough, the oldest; jobs that run stay."""
+        known = [(state.changed, state.status, folder) for folder in self._folders() if (state := _state(folder))]
+        horizon = time.time() - self._settings.job_hours * 3600
+        surplus = len(known) + 1 - self._settings.max_jobs
+        for number, (changed, _, folder) in enumerate(sorted(one for one in known if one[1] != "running")):
+            if changed < horizon or number < surplus:
+                _remove(folder)
+                known = [one for one in known if one[2] != folder]
+        if len(known) >= self._settings.max_jobs:
+            raise Problem(503, "there are too many jobs; wait until one has ended.", {"Retry-After": "60"})
+
+
+def _claim(folder: Path) -> IO[str] | None:
+    """Return a job's lock if no living process holds it."""
+    try:
+        lock = (folder / LOCK).open("a")
+    except OSError:
+        return None  # it was removed meanwhile
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock
+
+
+def _state(folder: Path) -> State | None:
+    """Return the state that is on disk; None if the job is being removed."""
+    try:
+        return State(**read_json(folder / STATE))
+    except DamageError:
+        return None
+
+
+def _remove(folder: Path) -> None:
+    gone = folder.with_name(f".{folder.name}")
+    with suppress(OSError):
+        folder.rename(gone)  # in one step, so that nobody sees half a job
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def _unknown(id_: str) -> Problem:
+    return Problem(404, f"there is no job {id_!r}; it was deleted, or it is too old.")
