@@ -123,7 +123,7 @@ export async function search(app: App): Promise<void> {
     ...filterOf(now),
     positives: [...positives],
     negatives: [...negatives],
-    k,
+    k: k + positives.length + negatives.length, // the examples are hits too, and are left out
     ...(spread ? { spread } : {}),
   };
   const hits = await ask(app, "hits", async (signal) => {

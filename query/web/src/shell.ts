@@ -3,6 +3,7 @@
 import { say } from "./actions.ts";
 import type { App } from "./app.ts";
 import { fill, h } from "./dom.ts";
+import mark from "./icon.svg";
 import { changePanel } from "./panels/change.ts";
 import { helpDialog, keyDialog } from "./panels/dialogs.ts";
 import { filterBar } from "./panels/filters.ts";
@@ -71,7 +72,7 @@ function header(app: App): HTMLElement {
   return h(
     "header",
     { class: "top" },
-    h("h1", {}, h("img", { src: "./icon.svg", alt: "", width: 20, height: 20 }), "embedstore"),
+    h("h1", {}, h("img", { src: mark, alt: "", width: 20, height: 20 }), "embedstore"),
     select,
     help,
     about,

@@ -136,3 +136,10 @@ export function collectionOf(state: State): Collection | undefined {
 export function hasQuestion(state: State): boolean {
   return state.positives.length > 0 || state.upload !== null;
 }
+
+/** Hits without the examples themselves, best first. */
+export function rankedHits(state: State): Chip[] {
+  if (state.hits.is !== "done") return [];
+  const examples = new Set([...state.positives, ...state.negatives]);
+  return state.hits.value.features.filter(({ properties: { id } }) => !examples.has(id)).slice(0, state.k);
+}

@@ -6,12 +6,16 @@ import type {
   Map as MapLibre,
   SourceSpecification,
 } from "maplibre-gl";
-import { HEAT } from "../palette.ts";
+import { HEAT, HIT, LIKE, UNLIKE } from "../palette.ts";
 
 export const SOURCES = ["heat", "classes", "area", "rows", "footprints", "badges", "sketch"] as const;
 export type SourceName = (typeof SOURCES)[number];
 
 const FONT = ["Inter Variable"];
+const INK = "#11181c";
+const BADGE = "badge ";
+/** Pixels across, on the screen. */
+const BADGE_SIZE = 20;
 const colour: ExpressionSpecification = ["get", "colour"];
 const ramp = HEAT.flatMap((value, i) => [i / (HEAT.length - 1), value]);
 const heat = ["interpolate", ["linear"], ["get", "heat"], ...ramp] as ExpressionSpecification;
@@ -76,27 +80,31 @@ const LAYERS: readonly LayerSpecification[] = [
     paint: { "fill-color": colour, "fill-opacity": 0.45 },
   },
   {
-    id: "badges-disc",
+    id: "dots",
     type: "circle",
     source: "badges",
     layout: { "circle-sort-key": ["-", ["get", "order"]] },
     paint: {
-      "circle-color": ["case", ["==", ["get", "text"], ""], colour, "#11181c"],
-      "circle-radius": ["case", ["==", ["get", "text"], ""], 6, 9],
-      "circle-stroke-color": ["case", ["==", ["get", "text"], ""], "#fff", colour],
-      "circle-stroke-width": 1.8,
+      "circle-color": colour,
+      "circle-radius": ["case", ["==", ["get", "text"], ""], 6, 3.5],
+      "circle-stroke-color": ["case", ["==", ["get", "text"], ""], "#fff", INK],
+      "circle-stroke-width": 1.6,
     },
   },
   {
-    id: "badges-text",
+    // where badges would cover each other, the best has one and the others stay dots
+    id: "badges",
     type: "symbol",
     source: "badges",
+    filter: ["!=", ["get", "text"], ""],
     layout: {
+      "icon-image": ["concat", BADGE, colour],
       "text-field": ["get", "text"],
       "text-font": FONT,
       "text-size": 10.5,
-      "text-allow-overlap": true,
-      "symbol-sort-key": ["-", ["get", "order"]],
+      "symbol-sort-key": ["get", "order"],
+      "icon-padding": 0,
+      "text-padding": 0,
     },
     paint: { "text-color": "#fff" },
   },
@@ -118,7 +126,21 @@ const LAYERS: readonly LayerSpecification[] = [
 export function addThematicLayers(map: MapLibre): void {
   const empty: SourceSpecification = { type: "geojson", data: { type: "FeatureCollection", features: [] } };
   for (const name of SOURCES) map.addSource(name, empty);
+  for (const rim of [HIT, LIKE, UNLIKE]) map.addImage(BADGE + rim, badge(rim), { pixelRatio: 2 });
   for (const layer of LAYERS) map.addLayer(layer);
+}
+
+/** A dark disc with a coloured rim, at twice the pixels. */
+function badge(rim: string): ImageData {
+  const side = BADGE_SIZE * 2;
+  const context = new OffscreenCanvas(side, side).getContext("2d")!;
+  context.arc(side / 2, side / 2, side / 2 - 3, 0, 2 * Math.PI);
+  context.fillStyle = INK;
+  context.strokeStyle = rim;
+  context.lineWidth = 4;
+  context.fill();
+  context.stroke();
+  return context.getImageData(0, 0, side, side);
 }
 
 /** Show the chips of a collection: cells with counts from afar, footprints from near. */
@@ -156,7 +178,7 @@ export function addChips(map: MapLibre, tiles: string): void {
       paint: {
         "line-color": "#fff",
         "line-width": 0.7,
-        "line-opacity": ["interpolate", ["linear"], ["zoom"], 9, 0.12, 14, 0.45],
+        "line-opacity": ["interpolate", ["linear"], ["zoom"], 9, 0.05, 12, 0.14, 15, 0.4],
       },
     },
     "area-shade",

@@ -3,7 +3,7 @@
 import type { Feature, FeatureCollection, Geometry } from "geojson";
 import { spacing, tile } from "../geometry.ts";
 import { CLASS_COLOURS, HIT, LIKE, UNLIKE, classColour } from "../palette.ts";
-import type { State } from "../state.ts";
+import { rankedHits, type State } from "../state.ts";
 import type { Classification } from "../types.ts";
 
 export interface Mark {
@@ -55,10 +55,8 @@ function marked(state: State): [string, Mark][] {
     ...state.positives.map((id) => mark(id, LIKE, "+", 0)),
     ...state.negatives.map((id) => mark(id, UNLIKE, "−", 0)),
   ];
-  const known = new Set(examples.map(([id]) => id));
-  const hits = state.hits.is === "done" ? state.hits.value.features : [];
-  const ranked = hits.map(({ properties: { id } }, i) => mark(id, HIT, String(i + 1), i + 1));
-  return [...examples, ...ranked.filter(([id]) => !known.has(id))];
+  const ranked = rankedHits(state).map(({ properties: { id } }, i) => mark(id, HIT, String(i + 1), i + 1));
+  return [...examples, ...ranked];
 }
 
 function shape(state: State, id: string, properties: Mark): Feature<Geometry, Mark>[] {

@@ -177,12 +177,12 @@ export class MapView {
   }
 
   #hovering(): void {
-    this.#map.on("mousemove", "badges-disc", (event) => {
+    this.#map.on("mousemove", "dots", (event) => {
       const id = event.features?.[0]?.properties["id"] as string | undefined;
       this.#store.set({ hovered: id ?? null });
       if (!this.#sketch) this.#map.getCanvas().style.cursor = "pointer";
     });
-    this.#map.on("mouseleave", "badges-disc", () => {
+    this.#map.on("mouseleave", "dots", () => {
       this.#store.set({ hovered: null });
       if (!this.#sketch) this.#map.getCanvas().style.cursor = "";
     });

@@ -3,7 +3,7 @@
 import type { App } from "../app.ts";
 import { boxCorners } from "../geometry.ts";
 import { fill, h, icon } from "../dom.ts";
-import { iconButton } from "./parts.ts";
+import { closeOutside, field, iconButton } from "./parts.ts";
 
 export function filterBar(app: App): HTMLElement {
   const area = h("div", { class: "filter" });
@@ -52,15 +52,30 @@ function areaParts({ store, map }: App, chosen: boolean, drawing: boolean): (HTM
 function dates({ store }: App): HTMLElement {
   const from = dateInput("From", (value) => store.set({ from: value }));
   const to = dateInput("Until", (value) => store.set({ to: value }));
+  const text = h("span");
   const clear = iconButton("close", "Clear the dates", () => store.set({ from: "", to: "" }));
   store.watch(["from", "to"], (state) => {
     if (from.value !== state.from) from.value = state.from;
     if (to.value !== state.to) to.value = state.to;
     from.max = state.to;
     to.min = state.from;
+    text.textContent = spanText(state.from, state.to);
     clear.hidden = !state.from && !state.to;
   });
-  return h("div", { class: "filter dates" }, from, h("span", { "aria-hidden": "true" }, "–"), to, clear);
+  const menu = h(
+    "details",
+    { class: "menu dates" },
+    h("summary", { class: "button small" }, icon("calendar"), text),
+    h("div", { class: "menu-items" }, field("From", from), field("Until", to)),
+  );
+  closeOutside(menu);
+  return h("div", { class: "filter" }, menu, clear);
+}
+
+function spanText(from: string, to: string): string {
+  if (from && to) return from === to ? from : `${from} to ${to}`;
+  if (from) return `From ${from}`;
+  return to ? `Until ${to}` : "Any date";
 }
 
 export function dateInput(label: string, change: (value: string) => void): HTMLInputElement {

@@ -5,7 +5,7 @@ import { heatFeatures } from "../map/heat.ts";
 import { boxAround, holds } from "../geometry.ts";
 import { fill, h, icon } from "../dom.ts";
 import { HEAT } from "../palette.ts";
-import { hasQuestion, type State } from "../state.ts";
+import { hasQuestion, rankedHits, type State } from "../state.ts";
 import type { Chip, Hits } from "../types.ts";
 import { count, day, exporter, field, iconButton, pending, thumbnail } from "./parts.ts";
 
@@ -161,8 +161,7 @@ function showHits(app: App, list: HTMLElement, state: State): void {
   if (hits.is !== "done") {
     return fill(list, hits.is === "idle" ? null : hits.is === "loading" ? skeleton() : pending(hits, ""));
   }
-  const examples = new Set([...state.positives, ...state.negatives]);
-  const ranked = hits.value.features.filter(({ properties: { id } }) => !examples.has(id));
+  const ranked = rankedHits(state);
   fill(
     list,
     heading(app, state, hits.value, ranked),
@@ -196,7 +195,7 @@ function heading({ map }: App, { bounds }: State, all: Hits, ranked: readonly Ch
             icon("fit"),
             `${outside} out of view`,
           ),
-        exporter("hits", () => all),
+        exporter("hits", () => ({ ...all, features: [...ranked] })),
       ),
     ),
     report

@@ -3,7 +3,7 @@
 import type { App } from "../app.ts";
 import { h, icon } from "../dom.ts";
 import type { Layer, Theme } from "../state.ts";
-import { field } from "./parts.ts";
+import { closeOutside, field } from "./parts.ts";
 
 const NAMES: [Layer, string][] = [
   ["raster", "Scenes (R)"],
@@ -53,8 +53,6 @@ export function layerMenu({ store }: App): HTMLElement {
       field("Theme", theme),
     ),
   );
-  document.addEventListener("pointerdown", ({ target }) => {
-    if (!menu.contains(target as Node)) menu.open = false;
-  });
+  closeOutside(menu);
   return menu;
 }

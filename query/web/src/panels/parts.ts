@@ -71,10 +71,27 @@ export function exporter(
       ...Object.entries(more).map(([text, make]) => item(text, text.toLowerCase(), make)),
     ),
   );
-  menu.addEventListener("focusout", ({ relatedTarget }) => {
-    if (!menu.contains(relatedTarget as Node | null)) menu.open = false;
-  });
+  closeOutside(menu);
   return menu;
+}
+
+/** Close a menu when something else is pressed or takes the focus. */
+export function closeOutside(menu: HTMLDetailsElement): void {
+  const unless = (target: EventTarget | null) => {
+    if (!menu.contains(target as Node | null)) menu.open = false;
+  };
+  menu.addEventListener("focusout", ({ relatedTarget }) => relatedTarget && unless(relatedTarget));
+  const outside = ({ target }: Event) => unless(target);
+  menu.addEventListener("toggle", () => {
+    if (menu.open) document.addEventListener("pointerdown", outside);
+    else document.removeEventListener("pointerdown", outside);
+  });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.stopPropagation();
+    menu.open = false;
+    menu.querySelector("summary")?.focus();
+  });
 }
 
 /** What to show of an answer that is not there (yet); null when it is. */
