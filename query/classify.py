@@ -73,10 +73,13 @@ class Classified:
         return asdict(self)
 
 
-def vote(
-    codes: NDArray[np.int64], distances: NDArray[np.float32], classes: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the class of the greatest weight among neighbours, each weighing one over its distance, and its share.
+def tally(
+    codes: NDArray[np.int64],
+    distances: NDArray[np.floating[Any]],
+    classes: int,
+    weights: NDArray[np.floating[Any]] | None = None,
+) -> NDArray[np.float32]:
+    """Return the votes for each class, shape (n, classes), each neighbour's being its weight over its distance.
 
     Parameters
     ----------
@@ -84,18 +87,36 @@ def vote(
         Classes of the neighbours and their distances, shape (n, k).
     classes
         How many classes there are.
-
-    Returns
-    -------
-    Class and confidence (share of the weight, 0 to 1), each of shape (n,). Of equal classes the first wins.
+    weights
+        Of the neighbours, shape (n, k); one each if None.
     """
-    weight = 1 / np.maximum(distances, NEAREST, dtype=np.float32)
+    nearness = 1 / np.maximum(distances, NEAREST, dtype=np.float32)
+    if weights is not None:
+        nearness *= weights
     at = np.arange(len(codes))
     votes = np.zeros((len(codes), classes), np.float32)
     for neighbour in range(codes.shape[1]):
-        votes[at, codes[:, neighbour]] += weight[:, neighbour]
+        votes[at, codes[:, neighbour]] += nearness[:, neighbour]
+    return votes
+
+
+def vote(
+    codes: NDArray[np.int64], distances: NDArray[np.float32], classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the class of the most votes, and its share of them.
+
+    Parameters
+    ----------
+    codes, distances, classes
+        See :func:`tally`.
+
+    Returns
+    -------
+    Class and confidence (0 to 1), each of shape (n,). Of equal classes the first wins.
+    """
+    votes = tally(codes, distances, classes)
     won = votes.argmax(axis=1)
-    return won, votes[at, won] / weight.sum(axis=1)
+    return won, votes[np.arange(len(codes)), won] / votes.sum(axis=1)
 
 
 def write(searcher: Searcher, selections: list[Selection], labels: Labels, k: int, path: Path) -> Classified:
@@ -116,7 +137,7 @@ def write(searcher: Searcher, selections: list[Selection], labels: Labels, k: in
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= len(labels):
         raise QueryError(f"k = {k!r} neighbours make no sense with {len(labels)} labels; ask for 1 to {len(labels)}.")
     counts = np.zeros(len(labels.names), np.int64)
-    described = COLUMNS.with_metadata({"geo": json.dumps(_geo(searcher.snapshot.pieces, selections))})
+    described = COLUMNS.with_metadata({"geo": json.dumps(geo(searcher.snapshot.pieces, selections))})
 
     def fill(draft: Path) -> None:
         with pq.ParquetWriter(draft, described, compression="zstd", use_dictionary=["class"]) as writer:
@@ -185,7 +206,8 @@ def _offsets(count: int, width: int) -> pa.Buffer:
     return pa.py_buffer(np.arange(count + 1, dtype=np.int32) * np.int32(width))
 
 
-def _geo(pieces: Sequence[Piece], selections: Sequence[Selection]) -> dict[str, Any]:
+def geo(pieces: Sequence[Piece], selections: Sequence[Selection]) -> dict[str, Any]:
+    """Return the ``geo`` footer of a file of the centres of a filter's chips."""
     bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
     for piece, selection in zip(pieces, selections, strict=True):
         if selection.count:
@@ -195,7 +217,9 @@ def _geo(pieces: Sequence[Piece], selections: Sequence[Selection]) -> dict[str, 
             )
             bounds[:2] = np.minimum(bounds[:2], [lon.min(), lat.min()])
             bounds[2:] = np.maximum(bounds[2:], [lon.max(), lat.max()])
-    geo = schema.geo_key((0.0, 0.0, 0.0, 0.0), ["Point"])
-    column = geo["columns"]["geometry"]
+    footer = schema.geo_key((0.0, 0.0, 0.0, 0.0), ["Point"])
+    column = footer["columns"]["geometry"]
     del column["covering"], column["bbox"]  # points are their own boxes
-    return geo | {"columns": {"geometry": {**column, "bbox": bounds.tolist()} if np.isfinite(bounds).all() else column}}
+    return footer | {
+        "columns": {"geometry": {**column, "bbox": bounds.tolist()} if np.isfinite(bounds).all() else column}
+    }

@@ -17,17 +17,17 @@ QUIET = 30.0
 
 
 @contextmanager
-def chips() -> Iterator[Callable[[int, int], None]]:
+def chips(doing: str = "encoding", done: str = "encoded") -> Iterator[Callable[[int, int], None]]:
     """Show how many chips are done, how fast, and the time left; yields what to call with (done, total)."""
     if sys.stderr.isatty():
-        with _bar() as update:
+        with _bar(doing) as update:
             yield update
     else:
-        yield _sparse_lines()
+        yield _sparse_lines(done)
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
+def _bar(doing: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text
@@ -38,9 +38,9 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
         def render(self, task: Task) -> Text:
             return Text(f"{task.speed:,.0f} chips/s" if task.speed else "")
 
-    columns = [TextColumn("encoding"), BarColumn(), MofNCompleteColumn(), Rate(""), TimeRemainingColumn()]
+    columns = [TextColumn(doing), BarColumn(), MofNCompleteColumn(), Rate(""), TimeRemainingColumn()]
     with Progress(*columns, console=Console(stderr=True), speed_estimate_period=20) as bar:
-        task = bar.add_task("encoding", total=None)
+        task = bar.add_task(doing, total=None)
 
         def update(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
@@ -48,7 +48,7 @@ def _bar() -> Iterator[Callable[[int, int], None]]:
         yield update
 
 
-def _sparse_lines() -> Callable[[int, int], None]:
+def _sparse_lines(verb: str) -> Callable[[int, int], None]:
     began = last = time.monotonic()
 
     def update(done: int, total: int) -> None:
@@ -56,6 +56,6 @@ def _sparse_lines() -> Callable[[int, int], None]:
         now = time.monotonic()
         if now - last >= QUIET:
             last = now
-            say(f"encoded {done:,} of {total:,} chips, {done / (now - began):,.0f} chips/s")
+            say(f"{verb} {done:,} of {total:,} chips, {done / (now - began):,.0f} chips/s")
 
     return update
