@@ -5,7 +5,12 @@ const service = process.env["EMBEDSTORE_SERVICE"] ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
   base: "./",
-  build: { target: "es2022", chunkSizeWarningLimit: 1500, reportCompressedSize: false },
+  build: {
+    target: "es2022",
+    chunkSizeWarningLimit: 1500,
+    reportCompressedSize: false,
+    license: { fileName: "licenses.md" },
+  },
   worker: { format: "es" },
   server: { proxy: { "/collections": service, "/jobs": service } },
 });

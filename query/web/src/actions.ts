@@ -164,9 +164,16 @@ export async function classify(app: App, everything = false): Promise<void> {
   const { store, api } = app;
   const now = store.now;
   if (!now.collection) return;
+  void ask(app, "evaluation", (signal) => api.evaluate(now.collection!, taught(now), signal)).then((made) => {
+    if (made)
+      void resolve(
+        app,
+        made.doubtful.map(({ id }) => id),
+      );
+  });
   const question = everything ? taught(now) : { ...taught(now), ...inBox(filterOf(now), now.bounds) };
   await ask(app, "classified", async (signal) => {
-    const answer = await api.classify(now.collection!, { ...question, evaluate: true }, signal);
+    const answer = await api.classify(now.collection!, question, signal);
     if ("chips" in answer) return answer;
     void follow(app, answer.job);
     return null;
@@ -220,13 +227,17 @@ export async function change(app: App): Promise<void> {
   const now = store.now;
   if (!now.collection || !now.before || !now.after) return;
   const { within } = filterOf(now);
-  const body = { a: now.before, b: now.after, k: PAIRS, ...(within ? { within } : {}) };
+  const body = { a: wholeDay(now.before), b: wholeDay(now.after), k: PAIRS, ...(within ? { within } : {}) };
   const pairs = await ask(app, "pairs", (signal) => api.change(now.collection!, body, signal));
   if (pairs)
     await resolve(
       app,
       pairs.map(({ id_a }) => id_a),
     );
+}
+
+function wholeDay(day: string): string {
+  return `${day}/${day}`;
 }
 
 export async function runSql(app: App): Promise<void> {

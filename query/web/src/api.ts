@@ -5,6 +5,7 @@ import type {
   Chip,
   Classification,
   Collection,
+  Evaluation,
   Filter,
   HeatMap,
   Hits,
@@ -32,7 +33,6 @@ export class ApiError extends Error {
 export interface LabelsQuestion extends Filter {
   labels: Labels;
   method: Method;
-  evaluate?: boolean;
 }
 
 export class Api {
@@ -84,6 +84,12 @@ export class Api {
     signal: AbortSignal,
   ): Promise<Classification | { job: string }> {
     return this.#post(`${at(c)}/classify`, question, signal);
+  }
+
+  /** How good the labels are; asked apart, for labels that are too few to be tested still classify. */
+  async evaluate(c: string, { labels, method }: LabelsQuestion, signal: AbortSignal): Promise<Evaluation> {
+    const body = { labels, method, ids: Object.keys(labels).slice(0, 1), evaluate: true };
+    return (await this.#post<{ evaluation: Evaluation }>(`${at(c)}/classify`, body, signal)).evaluation;
   }
 
   async suggest(c: string, question: LabelsQuestion, n: number, signal: AbortSignal): Promise<Suggestion[]> {

@@ -2,7 +2,7 @@
 
 import { parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import type { Polygon } from "geojson";
+import type { MultiPolygon, Polygon } from "geojson";
 import type { Classification, Classified } from "./types.ts";
 
 interface Row {
@@ -10,7 +10,7 @@ interface Row {
   class: string | null;
   confidence: number;
   distance: number;
-  geometry: Polygon;
+  geometry: Polygon | MultiPolygon;
 }
 
 export async function readClassification(file: ArrayBuffer, most: number): Promise<Classification> {
@@ -24,9 +24,9 @@ export async function readClassification(file: ArrayBuffer, most: number): Promi
   return { classes, chips };
 }
 
-function middle({ coordinates }: Polygon): [number, number] {
-  const ring = coordinates.flat(Number(Array.isArray(coordinates[0]?.[0]?.[0]))) as unknown as number[][];
-  const mean = (axis: number) =>
-    ring.slice(1).reduce((sum, corner) => sum + corner[axis]!, 0) / (ring.length - 1);
+/** The mean of the corners; of the first part where a chip was split at 180 degrees. */
+function middle({ type, coordinates }: Polygon | MultiPolygon): [number, number] {
+  const ring = (type === "Polygon" ? coordinates[0]! : coordinates[0]![0]!).slice(1);
+  const mean = (axis: number) => ring.reduce((sum, corner) => sum + corner[axis]!, 0) / ring.length;
   return [mean(0), mean(1)];
 }

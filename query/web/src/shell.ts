@@ -95,6 +95,7 @@ function choose({ store }: App, collection: string): void {
     hits: { is: "idle" },
     heat: { is: "idle" },
     classified: { is: "idle" },
+    evaluation: { is: "idle" },
     suggestions: { is: "idle" },
     pairs: { is: "idle" },
     table: { is: "idle" },

@@ -5,6 +5,7 @@ import type {
   Chip,
   Classification,
   Collection,
+  Evaluation,
   Filter,
   HeatMap,
   Hits,
@@ -61,6 +62,7 @@ export interface Answered {
   hits: Remote<Hits>;
   heat: Remote<HeatMap>;
   classified: Remote<Classification>;
+  evaluation: Remote<Evaluation>;
   job: Remote<Job>;
   suggestions: Remote<Suggestion[]>;
   pairs: Remote<Pair[]>;
@@ -107,6 +109,7 @@ export const ANSWERED: Answered = {
   hits: idle,
   heat: idle,
   classified: idle,
+  evaluation: idle,
   job: idle,
   suggestions: idle,
   pairs: idle,

@@ -66,16 +66,30 @@ export interface Classified {
 export interface Classification {
   classes: string[];
   chips: Classified[];
-  evaluation?: Evaluation;
 }
 
+/** A figure and its 95 % interval. */
+export interface Figure {
+  value: number;
+  low: number;
+  high: number;
+}
 export interface Score {
-  accuracy: number;
-  macro_f1: number;
+  accuracy: Figure;
+  macro_f1: Figure;
+  tested: number;
+}
+/** What each least confidence gives on places that were not learned from. */
+export interface Curve {
+  threshold: number[];
+  coverage: number[];
+  precision: (number | null)[];
 }
 export interface Evaluation {
-  spatial: Score | null;
-  random: Score | null;
+  spatial: Score;
+  random: Score;
+  curve: Curve;
+  doubtful: { id: string; label: string; prediction: string; confidence: number }[];
 }
 
 export interface Suggestion {

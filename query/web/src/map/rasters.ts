@@ -1,26 +1,8 @@
-/** The store's own scenes below the thematic layers, the latest on top. */
+/** The store's own scenes as rasters below the thematic layers. */
 
 import type { Map as MapLibre } from "maplibre-gl";
-import { overlap } from "../geometry.ts";
-import type { Box, Raster } from "../types.ts";
+import type { Raster } from "../types.ts";
 import { ABOVE_RASTERS } from "./base.ts";
-
-/** Scenes at once: each is a source with tiles of its own. */
-const MOST = 12;
-
-/** The scenes of a view, oldest first; of one day, or the latest of all. */
-export function rastersOf(rasters: readonly Raster[], bounds: Box | null, day: string): Raster[] {
-  return rasters
-    .filter(({ bbox }) => !bounds || overlap(bbox, bounds))
-    .filter(({ datetime }) => !day || datetime?.startsWith(day))
-    .sort((a, b) => (a.datetime ?? "").localeCompare(b.datetime ?? ""))
-    .slice(-MOST);
-}
-
-/** Days on which scenes were taken, in order. */
-export function daysOf(rasters: readonly Raster[]): string[] {
-  return [...new Set(rasters.flatMap(({ datetime }) => (datetime ? [datetime.slice(0, 10)] : [])))].sort();
-}
 
 export function showRasters(map: MapLibre, wanted: readonly Raster[], url: (item: string) => string): void {
   const ids = new Set(wanted.map(({ item }) => name(item)));

@@ -6,7 +6,8 @@ import { h, icon } from "../dom.ts";
 import type { State } from "../state.ts";
 import type { Store } from "../store.ts";
 import { baseStyle, loadOutlines } from "./base.ts";
-import { rastersOf, showRasters } from "./rasters.ts";
+import { rastersOf } from "../scenes.ts";
+import { showRasters } from "./rasters.ts";
 import { authorised, isDark } from "./view.ts";
 
 const KEY_STEP = 0.02;

@@ -23,7 +23,8 @@ import { Sketch } from "./draw.ts";
 import { heatFeatures } from "./heat.ts";
 import { addChips, addThematicLayers, type SourceName } from "./layers.ts";
 import { badges, collection, footprints, mosaic, sqlRows } from "./marks.ts";
-import { rastersOf, showRasters } from "./rasters.ts";
+import { rastersOf } from "../scenes.ts";
+import { showRasters } from "./rasters.ts";
 import { Swipe } from "./swipe.ts";
 
 setWorkerUrl(worker);

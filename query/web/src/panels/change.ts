@@ -4,7 +4,7 @@ import type { FeatureCollection, Point } from "geojson";
 import { change } from "../actions.ts";
 import type { App } from "../app.ts";
 import { fill, h } from "../dom.ts";
-import { daysOf } from "../map/rasters.ts";
+import { daysOf } from "../scenes.ts";
 import type { State } from "../state.ts";
 import type { Pair } from "../types.ts";
 import { dateInput } from "./filters.ts";

@@ -7,8 +7,9 @@ import { fill, h } from "../dom.ts";
 import { download } from "../exports.ts";
 import { classColour } from "../palette.ts";
 import type { State } from "../state.ts";
-import type { Classification, Method, Score, Suggestion } from "../types.ts";
+import type { Classification, Method, Suggestion } from "../types.ts";
 import { count, exporter, field, iconButton, pending, percent, section, thumbnail } from "./parts.ts";
+import { qualityPart } from "./quality.ts";
 
 const METHODS: [Method, string][] = [
   ["knn", "Nearest neighbours"],
@@ -41,6 +42,7 @@ export function labelPanel(app: App): HTMLElement {
     methodField(app),
     act,
     result,
+    qualityPart(app),
     next,
   );
 }
@@ -206,7 +208,7 @@ function jobPart(app: App, { job }: State): HTMLElement | null {
 }
 
 function legend(app: App, { classes, sure }: State, answer: Classification): HTMLElement {
-  const { chips, evaluation } = answer;
+  const { chips } = answer;
   const passing = chips.filter((chip) => chip.class !== null && chip.confidence >= sure);
   const slider = h("input", {
     type: "range",
@@ -249,36 +251,6 @@ function legend(app: App, { classes, sure }: State, answer: Classification): HTM
       { class: "note" },
       `${percent(passing.length / (chips.length || 1))} of the chips are this sure; the rest is grey.`,
     ),
-    evaluation ? scores(evaluation) : null,
-  );
-}
-
-function scores({ spatial, random }: NonNullable<Classification["evaluation"]>): HTMLElement | null {
-  const line = (name: string, score: Score | null) =>
-    score &&
-    h(
-      "tr",
-      {},
-      h("th", { scope: "row" }, name),
-      h("td", {}, percent(score.accuracy)),
-      h("td", {}, score.macro_f1.toFixed(2)),
-    );
-  if (!spatial && !random) return null;
-  return h(
-    "table",
-    { class: "scores" },
-    h(
-      "thead",
-      {},
-      h(
-        "tr",
-        {},
-        h("th", { scope: "col" }, "Cross-validation"),
-        h("th", { scope: "col" }, "Accuracy"),
-        h("th", { scope: "col" }, "Macro F1"),
-      ),
-    ),
-    h("tbody", {}, line("in other places", spatial), line("at random", random)),
   );
 }
 
