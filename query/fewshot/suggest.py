@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from embedstore.errors import QueryError
+from embedstore.snapshot import id_bytes
 from query import stream
 from query.classify import hex_ids
 from query.fewshot.model import NEIGHBOURS, Model
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from query.fewshot.labelled import Labelled
     from query.searcher import Searcher, Selection
 
-POOL = 2048
-"""Chips that are looked at: so many spread evenly over the area, and so many of the least certain."""
+POOL = 4096
+"""Chips that stand for the area, spread evenly over it."""
 USUAL = 0.95
 """Share of the labels whose next label is nearer than what counts as unlike any label."""
 FAR = 0.5
@@ -85,7 +86,7 @@ def suggest(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Pool:
-    """Chips that may be suggested, as columns; `even` marks those that stand for the area."""
+    """Chips that may be suggested, as columns."""
 
     ids: NDArray[Any]
     lon: NDArray[np.float64]
@@ -95,81 +96,64 @@ class _Pool:
     confidence: NDArray[np.float32]
     uncertainty: NDArray[np.float32]
     unlike: NDArray[np.bool_]
-    even: NDArray[np.bool_]
 
     def take(self, at: NDArray[Any]) -> _Pool:
         return _Pool(*(getattr(self, name)[at] for name in self.__slots__))
 
-    @classmethod
-    def join(cls, parts: Sequence[_Pool]) -> _Pool:
-        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__slots__))
-
 
 def _gather(searcher: Searcher, selections: list[Selection], model: Model, most: int) -> _Pool:
-    """Classify the area and keep the chips to choose from."""
+    """Return chips spread evenly over the area, without those that are labelled."""
     total = sum(selection.count for selection in selections)
     if not total:
         raise QueryError("no chip lies in the area and time given; widen them.")
-    usual = _usual_distance(model)
-    known = np.array([bytes.fromhex(i) for i in model.labelled.ids], "V16")
-    step, done = max(1, total // most), 0
-    pool: _Pool | None = None
+    usual = _usual_distance(model.labelled)
+    known = id_bytes(model.labelled.ids)
+    step, done, parts = -(-total // most), 0, []
     for block in stream.blocks(searcher.snapshot.pieces, selections):
-        answers = model.answer(block.vectors)
-        shares = np.sort(answers.shares, axis=1)
-        novelty = np.clip(answers.distance / usual - 1, 0, 1)
-        doubt = 1 - (shares[:, -1] - shares[:, -2])
-        uncertainty = np.maximum(doubt, novelty).astype(np.float32)
-        ids = block.piece.segment.take("id", block.rows)
-        even = (np.arange(done, done + len(ids)) % step) == step // 2
-        done += len(ids)
-        worth = np.flatnonzero((even | (uncertainty >= _bar(pool, most))) & ~np.isin(ids, known))
-        lon, lat = (block.piece.segment.take(name, block.rows[worth]) for name in ("lon", "lat"))
-        part = _Pool(
-            ids[worth],
-            lon,
-            lat,
-            model.turn(block.vectors[worth]),
-            answers.classes[worth],
-            answers.confidence[worth],
-            uncertainty[worth],
-            (novelty > doubt)[worth],
-            even[worth],
-        )
-        pool = _keep(part if pool is None else _Pool.join([pool, part]), most)
-    assert pool is not None
-    return pool
+        segment = block.piece.segment
+        here = np.flatnonzero((np.arange(done, done + len(block.rows)) % step) == step // 2)
+        here = here[~np.isin(block.rows[here], segment.find(known))]
+        done += len(block.rows)
+        if len(here):
+            rows, vectors = block.rows[here], block.vectors[here]
+            answers = model.answer(vectors)
+            shares = np.sort(answers.shares, axis=1)
+            doubt = 1 - (shares[:, -1] - shares[:, -2])
+            # in vectors as they came: a metric learned from the labels draws just these together
+            distance = 1 - (vectors @ model.labelled.vectors.T).max(axis=1)
+            novelty = np.clip(distance / usual - 1, 0, 1)
+            parts.append(
+                _Pool(
+                    segment.take("id", rows),
+                    segment.take("lon", rows),
+                    segment.take("lat", rows),
+                    model.turn(vectors),
+                    answers.classes,
+                    answers.confidence,
+                    np.maximum(doubt, novelty).astype(np.float32),
+                    novelty > doubt,
+                )
+            )
+    if not parts:
+        raise QueryError("every chip of the area is labelled already; there is nothing to suggest.")
+    return _Pool(*(np.concatenate([getattr(part, name) for part in parts]) for name in _Pool.__slots__))
 
 
-def _usual_distance(model: Model) -> float:
+def _usual_distance(labelled: Labelled) -> float:
     """Return how far a label usually is, at most, from the next of its class that another shape gave."""
-    labelled, gaps = model.labelled, []
+    gaps = []
     for start in range(0, len(labelled), BLOCK):
         some = slice(start, start + BLOCK)
         kin = labelled.classes[some, None] == labelled.classes
         kin &= labelled.feature[some, None] != labelled.feature
-        likeness = np.where(kin, model.known[some] @ model.known.T, -np.inf).max(axis=1)
+        likeness = np.where(kin, labelled.vectors[some] @ labelled.vectors.T, -np.inf).max(axis=1)
         gaps.append(1 - likeness[np.isfinite(likeness)])
     distances = np.concatenate(gaps)
     return max(float(np.quantile(distances, USUAL)), 1e-6) if len(distances) else FAR
 
 
-def _bar(pool: _Pool | None, most: int) -> float:
-    """Return the uncertainty that a chip must have to be among the least certain so far."""
-    if pool is None or np.count_nonzero(~pool.even) < most:
-        return 0.0
-    return float(pool.uncertainty[~pool.even].min())
-
-
-def _keep(pool: _Pool, most: int) -> _Pool:
-    order = np.argsort(-np.where(pool.even, -1, pool.uncertainty), kind="stable")[:most]
-    return pool.take(np.sort(np.union1d(order, np.flatnonzero(pool.even))))
-
-
 def _choose(pool: _Pool, known: NDArray[np.float32], n: int) -> list[int]:
     """Return positions in the pool, the most worth labelling first."""
-    if not len(pool.ids):
-        raise QueryError("every chip of the area is labelled already; there is nothing to suggest.")
     likeness = np.maximum(pool.vectors @ pool.vectors.T, 0)
     near = np.maximum((pool.vectors @ known.T).max(axis=1), 0)
     chosen: list[int] = []

@@ -1,9 +1,9 @@
 """A metric learned from the labels: directions in which a class varies within itself count less.
 
 Encoders give features that rise and fall together, and cosines then see little but what they have in common. So
-vectors are turned and scaled until the labels vary alike in all directions within their classes, as in linear discriminant
-analysis; few labels make a poor covariance, which is shrunk towards a round one (Ledoit & Wolf 2004, "A well-conditioned
-estimator for large-dimensional covariance matrices").
+vectors are turned and scaled until the labels vary alike in all directions within their classes, as in linear
+discriminant analysis; few labels make a poor covariance, which is shrunk towards a round one (Ledoit & Wolf 2004, "A
+well-conditioned estimator for large-dimensional covariance matrices").
 """
 
 from __future__ import annotations
