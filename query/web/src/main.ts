@@ -15,7 +15,9 @@ import { fromHash, toHash } from "./url.ts";
 const SOON = 60;
 const LATER = 350;
 
-const store = new Store<State>({ ...fromHash(location.hash), ...ANSWERED });
+const given = fromHash(location.hash);
+let looked: string | null = null;
+const store = new Store<State>({ ...given, ...ANSWERED });
 const api = new Api();
 store.watch(["theme"], ({ theme }) => (document.documentElement.dataset["theme"] = theme));
 const canvas = h("div", { class: "map", role: "application", "aria-label": "Map" });
@@ -53,10 +55,13 @@ function follow(): void {
   );
 }
 
-/** A store that is opened without a view is shown whole. */
+/** A store is shown whole when it is opened, but not where the link says what to look at. */
 function lookAtAll(state: State): void {
-  const box = collectionOf(state)?.extent.spatial.bbox[0];
-  if (box && (!state.view || !location.hash.includes("at="))) app.map.fit(box, 13);
+  const chosen = collectionOf(state);
+  if (!chosen || chosen.id === looked) return;
+  const box = chosen.extent.spatial.bbox[0];
+  if (box && !(looked === null && given.view)) app.map.fit(box, 13);
+  looked = chosen.id;
 }
 
 function later(wait: number, run: () => void): () => void {

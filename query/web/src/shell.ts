@@ -100,7 +100,6 @@ function choose({ store }: App, collection: string): void {
     pairs: { is: "idle" },
     table: { is: "idle" },
     rows: null,
-    view: null,
   });
 }
 
@@ -120,7 +119,7 @@ function showCollections(state: State, select: HTMLSelectElement, about: HTMLEle
   about.textContent = [
     count(chosen.chips, "chip"),
     days,
-    `${chosen.encoder.name}, ${chosen.encoder.dimension} dimensions`,
+    `${chosen.encoder.name} ${chosen.encoder.dimension}-d`,
   ]
     .filter(Boolean)
     .join(" · ");

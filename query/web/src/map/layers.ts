@@ -123,11 +123,19 @@ const LAYERS: readonly LayerSpecification[] = [
   },
 ];
 
+const EMPTY: SourceSpecification = { type: "geojson", data: { type: "FeatureCollection", features: [] } };
+
 export function addThematicLayers(map: MapLibre): void {
-  const empty: SourceSpecification = { type: "geojson", data: { type: "FeatureCollection", features: [] } };
-  for (const name of SOURCES) map.addSource(name, empty);
+  for (const name of SOURCES) map.addSource(name, EMPTY);
   for (const rim of [HIT, LIKE, UNLIKE]) map.addImage(BADGE + rim, badge(rim), { pixelRatio: 2 });
   for (const layer of LAYERS) map.addLayer(layer);
+}
+
+/** Only the footprints that stand out, for the other date of a swipe. */
+export function addOutlines(map: MapLibre): void {
+  map.addSource("footprints", EMPTY);
+  for (const layer of LAYERS)
+    if (["footprints-casing", "footprints-line"].includes(layer.id)) map.addLayer(layer);
 }
 
 /** A dark disc with a coloured rim, at twice the pixels. */
@@ -181,6 +189,6 @@ export function addChips(map: MapLibre, tiles: string): void {
         "line-opacity": ["interpolate", ["linear"], ["zoom"], 9, 0.05, 12, 0.14, 15, 0.4],
       },
     },
-    "area-shade",
+    "heat",
   );
 }

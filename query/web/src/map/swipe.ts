@@ -1,12 +1,14 @@
 /** Two dates side by side: a second map over the first, cut at a bar that can be dragged. */
 
-import { Map as MapLibre } from "maplibre-gl";
+import { Map as MapLibre, type GeoJSONSource } from "maplibre-gl";
 import type { Api } from "../api.ts";
 import { h, icon } from "../dom.ts";
 import type { State } from "../state.ts";
 import type { Store } from "../store.ts";
 import { baseStyle, loadOutlines } from "./base.ts";
 import { rastersOf } from "../scenes.ts";
+import { addOutlines } from "./layers.ts";
+import { footprints } from "./marks.ts";
 import { showRasters } from "./rasters.ts";
 import { authorised, isDark } from "./view.ts";
 
@@ -18,6 +20,7 @@ export class Swipe {
   readonly #api: Api;
   #above: MapLibre | null = null;
   #parts: HTMLElement[] = [];
+  #ready = false;
   #share = 0.5;
 
   constructor(below: MapLibre, store: Store<State>, api: Api) {
@@ -27,7 +30,7 @@ export class Swipe {
     store.watch(["swipe", "tab"], ({ swipe, tab }) =>
       swipe && tab === "change" ? this.#open() : this.#close(),
     );
-    store.watch(["after", "before", "rasters", "bounds"], () => this.#show());
+    store.watch(["after", "before", "rasters", "bounds", "pairs", "chips"], () => this.#show());
   }
 
   #open(): void {
@@ -61,8 +64,11 @@ export class Swipe {
       maxZoom: 19,
       ...this.#camera(),
     });
-    this.#above.once("style.load", () => {
-      if (this.#above) void loadOutlines(this.#above);
+    const above = this.#above;
+    above.once("style.load", () => {
+      void loadOutlines(above);
+      addOutlines(above);
+      this.#ready = true;
       this.#show();
     });
     this.#below.on("move", this.#follow);
@@ -76,6 +82,7 @@ export class Swipe {
     this.#below.off("resize", this.#follow);
     this.#above?.remove();
     this.#above = null;
+    this.#ready = false;
     for (const part of this.#parts) part.remove();
     this.#parts = [];
   }
@@ -86,7 +93,8 @@ export class Swipe {
     if (!bar) return;
     bar.querySelector(".left")!.textContent = before;
     bar.querySelector(".right")!.textContent = after;
-    if (!this.#above?.isStyleLoaded() || !collection) return;
+    if (!this.#above || !this.#ready || !collection) return;
+    this.#above.getSource<GeoJSONSource>("footprints")?.setData(footprints(this.#store.now));
     showRasters(this.#above, rastersOf(rasters, bounds, after), (item) =>
       this.#api.rasterTiles(collection, item),
     );

@@ -42,8 +42,8 @@ export function labelPanel(app: App): HTMLElement {
     methodField(app),
     act,
     result,
-    qualityPart(app),
     next,
+    qualityPart(app),
   );
 }
 

@@ -62,6 +62,16 @@ function drawing({ threshold, precision, coverage }: Curve, sure: number): HTMLE
     <line class="axis" x1="0" y1="${HEIGHT}" x2="${WIDTH}" y2="${HEIGHT}" />
     <polyline class="coverage" points="${path(coverage)}" /><polyline class="precision" points="${path(precision)}" />
     <line class="chosen" x1="${sure * WIDTH}" y1="0" x2="${sure * WIDTH}" y2="${HEIGHT}" /></svg>`;
+  frame.append(
+    h(
+      "p",
+      { class: "note" },
+      h("span", { class: "key precision" }),
+      "right ",
+      h("span", { class: "key coverage" }),
+      "this sure",
+    ),
+  );
   return frame;
 }
 
