@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from query.answer import Own
     from query.classify import Classified
     from query.hits import Hits
+    from query.sql import Limits, Session
 
 T = TypeVar("T")
 
@@ -61,13 +62,18 @@ class Engine:
         self._bad: frozenset[str] = frozenset()
         self._encoder: Any = None
         self._moving = threading.Lock()
+        self._opening = threading.Lock()
+        self._sessions: dict[Limits | None, Session] = {}
         self._searcher = self._open()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        return None
+        with self._opening:
+            for session in self._sessions.values():
+                session.close()
+            self._sessions.clear()
 
     def refresh(self) -> None:
         """Move on to the newest version of the table and the live index."""
@@ -280,6 +286,40 @@ class Engine:
 
         return self._ask(of)
 
+    def sql(self, statement: str, limits: Limits | None = None) -> pa.Table:
+        """Return what an SQL statement over this version's rows answers.
+
+        Parameters
+        ----------
+        statement
+            In DuckDB's dialect; what it may name stands with :class:`query.sql.Session`.
+        limits
+            For statements from strangers: what one may use, and then only a single SELECT is answered, in a process of
+            its own. None trusts it.
+
+        Returns
+        -------
+        Arrow; geometries are WKB of the extension type ``geoarrow.wkb``, as GeoPandas takes them.
+
+        Raises
+        ------
+        SqlError
+            If it does not parse, is refused, or fails.
+        LimitError
+            If it needs more than is allowed.
+        """
+        return self._session(limits).query(statement)
+
+    def _session(self, limits: Limits | None) -> Session:
+        """Return the session of this version, opened when it is first asked."""
+        from query.sql import Session  # noqa: PLC0415 - only statements need it
+
+        with self._opening:
+            session = self._sessions.get(limits)
+            if session is None or session.version != self.snapshot.version:
+                session = self._sessions[limits] = Session(self, limits)
+            return session
+
     def encode_chip(self, chip: str | Path) -> NDArray[np.float32]:
         """Return the unit vector, shape (1, d), of a raster file, encoded as the store was.
 
@@ -355,7 +395,6 @@ class Engine:
         examples = np.concatenate(positive)
         one = example.own(snapshot, ids[0]) if len(examples) == len(ids) == 1 and not against else None
         return example.combine(examples, negative), one
-
 
 
 def _check_k(k: Any) -> None:

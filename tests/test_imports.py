@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ COMMANDS = (
     "encode",
     "index",
     "search",
+    "sql",
     "classify",
     "suggest",
     "change",
@@ -90,7 +92,7 @@ def test_every_command_is_there_and_its_help_shows_an_example_that_parses() -> N
         assert command.help
         example = re.fullmatch(rf"Example: embedstore {name} (.*)", command.epilog)
         assert example, f"{name} has no example"
-        command.make_context(name, example[1].split())
+        command.make_context(name, shlex.split(example[1]))
 
 
 def tracked_files() -> list[Path]:

@@ -1,0 +1,94 @@
+"""What a statement finds defined in SQL: the view of a snapshot's rows, and macros over it and over the functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TIME = "TIMESTAMP WITH TIME ZONE"
+COLUMNS = {
+    "id": "VARCHAR",
+    "geometry": "GEOMETRY('OGC:CRS84')",
+    "bbox": "STRUCT(xmin DOUBLE, ymin DOUBLE, xmax DOUBLE, ymax DOUBLE)",
+    "h3": "BIGINT",
+    "h3_cell": "VARCHAR",
+    "datetime": _TIME,
+    "datetime_end": _TIME,
+    "inputs": 'STRUCT(modality VARCHAR, item VARCHAR, href VARCHAR, "row" INTEGER, col INTEGER, height INTEGER, '
+    f"width INTEGER, datetime {_TIME})[]",
+    "modalities": "INTEGER",
+    "valid_fraction": "FLOAT",
+    "thumbnail": "BLOB",
+}
+"""Columns of the data files, and their types in SQL."""
+
+_FILES = """
+CREATE VIEW _rows AS
+SELECT {columns} FROM read_parquet([{files}], hive_partitioning = true, hive_types = {{'h3_cell': VARCHAR}})
+"""
+_NO_FILES = "CREATE VIEW _rows AS SELECT {columns} WHERE false"
+
+# The subqueries of the last two are in order because the rows that pass then reach `_stored` by full chunks: to call
+# it costs as much as 200 rows do.
+_REST = """
+CREATE VIEW embeddings AS SELECT *, _stored(id, h3) AS embedding FROM _rows;
+
+CREATE MACRO similarity(a, b) AS array_cosine_similarity(a::{vector}, b::{vector});
+
+CREATE MACRO nearest(vector, k) AS TABLE
+SELECT unnest(_nearest(vector::{vector}, k::BIGINT, ''), recursive := true);
+
+CREATE MACRO nearest_within(vector, k, filter) AS TABLE
+SELECT unnest(_nearest(vector::{vector}, k::BIGINT, filter::VARCHAR), recursive := true);
+
+CREATE MACRO h3_cell_to_boundary(cell) AS ST_GeomFromWKB(_h3_boundary(cell))::GEOMETRY('OGC:CRS84');
+
+CREATE MACRO h3_polygon_to_cells(area, resolution) AS _h3_cells(ST_AsWKB(area::GEOMETRY), resolution);
+
+CREATE MACRO may_intersect(h3_cell, bbox, area) AS (
+    list_contains(_partitions(ST_AsWKB(area::GEOMETRY)), h3_cell)
+    AND bbox.xmin <= ST_XMax(area::GEOMETRY) AND bbox.xmax >= ST_XMin(area::GEOMETRY)
+    AND bbox.ymin <= ST_YMax(area::GEOMETRY) AND bbox.ymax >= ST_YMin(area::GEOMETRY)
+);
+
+CREATE MACRO embeddings_in(area) AS TABLE
+SELECT *, _stored(id, h3) AS embedding FROM (
+    SELECT * FROM _rows
+    WHERE may_intersect(h3_cell, bbox, area) AND ST_Intersects(geometry, area::GEOMETRY)
+    ORDER BY h3
+);
+
+CREATE MACRO embeddings_in_box(west, south, east, north) AS TABLE
+SELECT *, _stored(id, h3) AS embedding FROM (
+    SELECT * FROM _rows
+    WHERE list_contains(_partitions(_box(west, south, east, north)), h3_cell)
+    AND bbox.ymin <= north AND bbox.ymax >= south
+    AND CASE WHEN west <= east THEN bbox.xmin <= east AND bbox.xmax >= west
+        ELSE bbox.xmin <= east OR bbox.xmax >= west END
+    ORDER BY h3
+)
+"""
+
+
+def statements(files: list[str], dimension: int) -> Iterator[str]:
+    """Yield the statements that define all of it.
+
+    Parameters
+    ----------
+    files
+        Paths of the snapshot's data files.
+    dimension
+        Of its vectors.
+    """
+    if files:
+        yield _FILES.format(columns=", ".join(COLUMNS), files=", ".join(map(text, files)))
+    else:
+        yield _NO_FILES.format(columns=", ".join(f"NULL::{of} AS {name}" for name, of in COLUMNS.items()))
+    yield _REST.format(vector=f"FLOAT[{dimension}]")
+
+
+def text(value: object) -> str:
+    """Return a value as an SQL string."""
+    return "'" + str(value).replace("'", "''") + "'"

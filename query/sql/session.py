@@ -1,0 +1,92 @@
+"""A session: statements about one version of a store, from its owner or from a stranger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from query.sql.database import Database
+from query.sql.workers import Workers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from query.engine import Engine
+    from query.sql.limits import Limits
+
+
+class Session:
+    """Answers SQL about the version of a store that an engine shows now, whatever is committed later.
+
+    Parameters
+    ----------
+    engine
+        Of the store.
+    limits
+        What each statement may use. With limits, only a single SELECT is answered, in a process of its own that can
+        reach no file but the snapshot's. None trusts the statements: they run here and may do what DuckDB can.
+
+    Notes
+    -----
+    Safe to share between threads. Besides DuckDB's own and the spatial extension's functions there are
+
+    - the view ``embeddings``: id, geometry, bbox, h3, h3_cell, datetime, datetime_end, inputs, modalities,
+      valid_fraction, thumbnail, embedding (``FLOAT[d]``, as stored);
+    - ``nearest(vector, k)`` and ``nearest_within(vector, k, filter)`` in FROM: id, score, lon, lat, h3_cell, best
+      first. The filter is a geometry, WKT, GeoJSON, or a JSON object of bbox, within, cells, between and where, as
+      :meth:`query.engine.Engine.search` takes them. Join by ``USING (id, h3_cell)`` to read only those partitions;
+    - ``chip_vector(id)``, ``similarity(a, b)``, and for trusted statements ``encode_chip(path)``;
+    - ``embeddings_in(area)`` in FROM: rows whose footprint meets an area, reading only what may hold some; and its
+      condition ``may_intersect(h3_cell, bbox, area)``, to go with any other spatial predicate;
+    - ``h3_latlng_to_cell``, ``h3_cell_to_parent``, ``h3_cell_to_boundary``, ``h3_grid_disk``,
+      ``h3_polygon_to_cells``, ``h3_h3_to_string``, ``h3_string_to_h3``.
+
+    Examples
+    --------
+    >>> with Session(Engine("demo/store")) as session:
+    ...     session.query("SELECT count(*) FROM embeddings").to_pandas()
+    """
+
+    def __init__(self, engine: Engine, limits: Limits | None = None) -> None:
+        self.version = engine.snapshot.version
+        path = engine.store.path
+        self._answers: Database | Workers
+        if limits is None:
+            # an engine of its own: the one given may move on to another version
+            self._answers = Database(type(engine)(path, self.version))
+        else:
+            self._answers = Workers(path, self.version, limits)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def query(self, statement: str) -> pa.Table:
+        """Return what a statement answers.
+
+        Parameters
+        ----------
+        statement
+            SQL, in DuckDB's dialect.
+
+        Returns
+        -------
+        Geometries are WKB in a column of the extension type ``geoarrow.wkb``, as GeoPandas takes them.
+
+        Raises
+        ------
+        SqlError
+            If it does not parse, is refused, or fails.
+        LimitError
+            If it needs more time, memory, rows or disk than is allowed.
+        InputError
+            If a function was given what makes no sense.
+        """
+        if isinstance(self._answers, Workers):
+            return self._answers.query(statement)
+        return self._answers.run(statement)
+
+    def close(self) -> None:
+        """End it; statements that are running may fail."""
+        self._answers.close()

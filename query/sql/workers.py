@@ -1,0 +1,166 @@
+"""Workers as the session sees them: started ahead, asked one at a time, killed when they overrun, replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+from dataclasses import asdict
+from multiprocessing import Pipe
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from embedstore import errors
+from embedstore.errors import EmbedstoreError, LimitError, SqlError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from pathlib import Path
+
+    from query.sql.limits import Limits
+
+READY, ROWS, REFUSED, SPENT = b"R", b"T", b"E", b"L"
+"""First byte of a worker's message: open for statements; Arrow IPC follows; an error follows as JSON; an error follows,
+and it was the last message."""
+MOST = 2
+"""Workers of one session: so many statements run at once, others wait."""
+OPENING = 120.0
+"""Seconds in which a worker must have opened the store."""
+GRACE = 1.0
+"""Seconds past the limit after which a worker that did not stop by itself is killed."""
+
+
+class Workers:
+    """A few processes that answer statements about one version of a store.
+
+    Parameters
+    ----------
+    store
+        Its folder.
+    version
+        Of its table.
+    limits
+        Of each statement.
+    """
+
+    def __init__(self, store: Path, version: int, limits: Limits) -> None:
+        self._about = {"store": str(store), "version": version, "limits": asdict(limits)}
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._places = threading.Semaphore(MOST)
+        self._idle: list[_Worker] = [self._start()]
+        self._closed = threading.Event()
+
+    def query(self, statement: str) -> pa.Table:
+        """Return what a statement answers.
+
+        Raises
+        ------
+        LimitError
+            If it needed more than is allowed, or no worker was free in time.
+        SqlError
+            If it is refused or fails, or the session is closed.
+        """
+        if not self._places.acquire(timeout=self._limits.seconds):
+            raise LimitError(f"{MOST} other statements are running; ask again when they are done.")
+        try:
+            return self._ask(statement)
+        finally:
+            self._places.release()
+
+    def _ask(self, statement: str) -> pa.Table:
+        with self._lock:
+            if self._closed.is_set():
+                raise SqlError("the session is closed; open another.")
+            worker = self._idle.pop() if self._idle else self._start()
+        try:
+            table = worker.ask(statement, self._limits.seconds)
+        except _LostError as error:
+            worker.kill()
+            worker = self._start()
+            raise LimitError(str(error)) from error
+        finally:
+            with self._lock:
+                if self._closed.is_set():
+                    worker.kill()
+                else:
+                    self._idle.append(worker)
+        return table
+
+    def _start(self) -> _Worker:
+        return _Worker(self._about, with_disk=self._limits.temp_mb > 0)
+
+    def close(self) -> None:
+        """End all workers."""
+        with self._lock:
+            self._closed.set()
+            for worker in self._idle:
+                worker.kill()
+            self._idle.clear()
+
+
+class _LostError(Exception):
+    """A worker is gone, or must go."""
+
+
+class _Worker:
+    """One process."""
+
+    def __init__(self, about: dict[str, object], *, with_disk: bool) -> None:
+        temporary = tempfile.mkdtemp(prefix="embedstore-sql-") if with_disk else ""
+        self._ours, theirs = Pipe()
+        fd = theirs.fileno()
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "query.sql.worker", str(fd), json.dumps({**about, "temporary": temporary})],
+            pass_fds=[fd],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},  # noqa: PTH109
+        )
+        theirs.close()
+        self._ready = False
+        self.kill = weakref.finalize(self, _end, self._process, self._ours, temporary)
+
+    def ask(self, statement: str, seconds: float) -> pa.Table:
+        """Return what a statement answers; raise what it raises, or :class:`_LostError` if the process is lost."""
+        if not self._ready:
+            self._receive(OPENING, "did not open the store in time")
+            self._ready = True
+        try:
+            self._ours.send_bytes(statement.encode())
+        except OSError as error:
+            raise _LostError("the worker ended while it was idle; ask again.") from error
+        message = self._receive(seconds + GRACE, f"was stopped after {seconds:g} s; ask for less, or filter first")
+        return pa.ipc.open_stream(pa.py_buffer(message)[1:]).read_all()
+
+    def _receive(self, seconds: float, late: str) -> bytes:
+        """Return the next message."""
+        try:
+            if not self._ours.poll(seconds):
+                raise _LostError(f"the statement {late}.")
+            message = self._ours.recv_bytes()
+        except (EOFError, OSError) as error:
+            raise _LostError(
+                "the statement needs more memory than is allowed, and its process was ended; ask for less."
+            ) from error
+        if message[:1] == SPENT:
+            raise _LostError(json.loads(message[1:])["message"])
+        if message[:1] == REFUSED:
+            told = json.loads(message[1:])
+            kind: type[EmbedstoreError] = getattr(errors, told["class"], SqlError)
+            raise kind(told["message"])
+        return message
+
+
+def _end(process: subprocess.Popen[bytes], connection: Connection, temporary: str) -> None:
+    process.kill()
+    process.wait()
+    connection.close()
+    if temporary:
+        shutil.rmtree(temporary, ignore_errors=True)
