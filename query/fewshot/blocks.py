@@ -70,14 +70,15 @@ def blocks(labelled: Labelled) -> Blocks:
     side = float(np.median(labelled.radius)) * np.sqrt(2)
     candidates = [r for r in range(16) if h3.average_hexagon_edge_length(r, unit="m") >= SIDES * side] or [0]
     fine = grid.cells(labelled.lon, labelled.lat, candidates[-1])
-    spread = {r: _spread(grid.parents(fine, r), labelled.classes) for r in candidates}
-    resolution = min(r for r in candidates if spread[r] == max(spread.values()))
+    several = [r for r in candidates if len(np.unique(grid.parents(fine, r))) > 1] or candidates[-1:]
+    spread = [_spread(grid.parents(fine, r), labelled.classes) for r in several]
+    resolution = several[spread.index(max(spread))]
     cells = grid.parents(fine, resolution)
     made = Blocks(_uncut(labelled, cells, h3.average_hexagon_edge_length(resolution, unit="m")), resolution)
     if made.count < 2:
         raise LabelError(
-            f"all {len(labelled)} labelled chips lie within {made.edge:,.0f} m of each other, so no score can be "
-            "measured on places that were not learned from. Label a second place."
+            f"all {len(labelled)} labelled chips lie in one block of {made.edge:,.0f} m, so no score can be measured "
+            "on places that were not learned from. Label a second place."
         )
     return made
 
