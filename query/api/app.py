@@ -14,11 +14,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
 from embedstore.errors import EmbedstoreError
-from query.api import change, classify, health, heatmap, items, jobs, pages, problems, rasters, search, tiles
+from query.api import change, classify, health, heatmap, items, jobs, pages, problems, rasters, search, sql, tiles
 from query.api.collections import Collections
 from query.api.gate import Gate
 from query.api.observe import Metrics, Observer
-from query.api.service import Service
+from query.api.service import Lane, Service
 from query.api.settings import Settings
 from query.api.worker import Jobs
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+STATEMENTS = 2
+"""SQL statements that run at once; each collection has as many workers for them."""
 LOG = logging.getLogger("embedstore.service")
-PARTS = (pages, items, search, heatmap, classify, change, tiles, rasters, jobs, health)
+PARTS = (pages, items, search, heatmap, sql, classify, change, tiles, rasters, jobs, health)
 
 
 def create_app(stores: Sequence[Path], settings: Settings | None = None) -> FastAPI:
@@ -50,7 +52,7 @@ def create_app(stores: Sequence[Path], settings: Settings | None = None) -> Fast
     settings = settings or Settings()
     collections = Collections(stores, settings)
     background = Jobs(settings, classify.work(collections), classify.is_served(collections))
-    service = Service(settings, collections, Metrics(), background)
+    service = Service(settings, collections, Metrics(), background, Lane(settings.heavy_threads), Lane(STATEMENTS))
     app = FastAPI(
         title="embedstore",
         version=version("embedstore"),
@@ -83,6 +85,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         looking.cancel()
         await run_in_threadpool(service.jobs.stop)
+        for one in service.collections:
+            await run_in_threadpool(one.close)
 
 
 async def _look_for_news(service: Service) -> None:

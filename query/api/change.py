@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from embedstore.errors import LimitError
 from query.api.questions import Filters
-from query.api.service import Limits, Of
+from query.api.service import Of, Served
+
+if TYPE_CHECKING:
+    from query.api.collections import Collection
+    from query.api.settings import Settings
 
 router = APIRouter(tags=["Search"])
 SHOWN = ("id_a", "id_b", "lon", "lat", "distance", "datetime_a", "datetime_b")
@@ -28,14 +34,18 @@ class Change(Filters):
 
 
 @router.post("/collections/{c}/change")
-def change(of: Of, settings: Limits, asked: Change) -> Response:
+async def change(of: Of, service: Served, asked: Change) -> Response:
     """Rank places by the distance between their vectors at two times."""
+    return await service.heavy.run(_answer, of, service.settings, asked)
+
+
+def _answer(of: Collection, settings: Settings, asked: Change) -> Response:
     from query.change import change as rank  # noqa: PLC0415
 
     if asked.k > settings.max_k:
         raise LimitError(f"k = {asked.k} is more than the {settings.max_k} places allowed; ask for fewer.")
     filters = asked.arguments(settings)
-    del filters["between"], filters["cells"]
+    del filters["between"]
     found = rank(of.bounded, asked.a, asked.b, k=asked.k, **filters).select(SHOWN)
     pairs = [
         {n: v.isoformat().replace("+00:00", "Z") if hasattr(v, "isoformat") else v for n, v in row.items()}

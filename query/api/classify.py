@@ -13,7 +13,7 @@ from embedstore.snapshot import id_bytes
 from query.api import items
 from query.api.labels import Classify, Suggest
 from query.api.problems import Problem
-from query.api.service import Limits, Of, Role, Served, To
+from query.api.service import Of, Role, Served, To
 from query.classify import hex_ids
 from query.filters import Filter
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from query.api.collections import Collection, Collections
+    from query.api.features import Links
+    from query.api.service import Service
     from query.api.settings import Settings
     from query.searcher import Searcher
 
@@ -32,8 +34,12 @@ DECIMALS = 6
 
 
 @router.post("/collections/{c}/classify", responses={202: {"description": "A job was started."}})
-def classify(of: Of, service: Served, role: Role, asked: Classify) -> Response:
+async def classify(of: Of, service: Served, role: Role, asked: Classify) -> Response:
     """Give chips the class that labels suggest: at once, or by a job where there are many."""
+    return await service.heavy.run(_classify, of, service, role, asked)
+
+
+def _classify(of: Collection, service: Service, role: str, asked: Classify) -> Response:
     from query.fewshot import Labelled, evaluate  # noqa: PLC0415 - scikit-learn is needed here only
 
     settings = service.settings
@@ -55,8 +61,12 @@ def classify(of: Of, service: Served, role: Role, asked: Classify) -> Response:
 
 
 @router.post("/collections/{c}/suggest")
-def suggest(of: Of, to: To, settings: Limits, asked: Suggest) -> Response:
+async def suggest(of: Of, to: To, service: Served, asked: Suggest) -> Response:
     """Say which chips are worth a label: those that the labels leave in doubt, far from one another."""
+    return await service.heavy.run(_suggest, of, to, service.settings, asked)
+
+
+def _suggest(of: Collection, to: Links, settings: Settings, asked: Suggest) -> Response:
     from query.fewshot import Labelled  # noqa: PLC0415 - scikit-learn is needed here only
     from query.fewshot import suggest as best  # noqa: PLC0415
 

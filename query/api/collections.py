@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from query.api.scenes import Scene
     from query.api.settings import Settings
     from query.searcher import Searcher
+    from query.sql import Limits, Session
 
 T = TypeVar("T")
 LOG = logging.getLogger("embedstore.service")
@@ -57,6 +58,7 @@ class Collection:
         self._moving = threading.Lock()
         self._described: tuple[int, dict[str, Any]] | None = None
         self._encoder: Any = None
+        self._sessions: list[Session] = []
 
     @property
     def version(self) -> int:
@@ -96,6 +98,25 @@ class Collection:
             (self.engine.store.path / "_delta_log").stat().st_mtime_ns,
             current.stat().st_mtime_ns if current.exists() else 0,
         )
+
+    def session(self, limits: Limits) -> Session:
+        """Return the SQL session of the version that is answered from; the one before lives on for its statements."""
+        from query.sql import Session  # noqa: PLC0415 - only statements need it
+
+        with self._moving:
+            if not self._sessions or self._sessions[-1].version != self.version:
+                self._sessions.append(Session(self.engine, limits))
+            for old in self._sessions[:-2]:
+                old.close()
+            del self._sessions[:-2]
+            return self._sessions[-1]
+
+    def close(self) -> None:
+        """End what runs beside the service."""
+        with self._moving:
+            for session in self._sessions:
+                session.close()
+            self._sessions.clear()
 
     def scenes(self) -> dict[str, Scene]:
         """Return the scenes that the chips were cut from, by item."""

@@ -10,10 +10,11 @@ from starlette.responses import JSONResponse, Response
 
 from embedstore.errors import LimitError
 from query.api.questions import HeatMap
-from query.api.service import Limits, Of
+from query.api.service import Of, Served
 
 if TYPE_CHECKING:
     from query.api.collections import Collection
+    from query.api.settings import Settings
 
 router = APIRouter(tags=["Search"])
 CELLS_WANTED = 4_000
@@ -23,8 +24,12 @@ CELL_KM2 = tuple(5.10066e8 / (2 + 120 * 7**r) for r in range(16))
 
 
 @router.post("/collections/{c}/heatmap")
-def heat_map(of: Of, settings: Limits, asked: HeatMap) -> Response:
+async def heat_map(of: Of, service: Served, asked: HeatMap) -> Response:
     """Sum up by H3 cell how like the examples the chips are: mean and best cosine similarity."""
+    return await service.heavy.run(_answer, of, service.settings, asked)
+
+
+def _answer(of: Collection, settings: Settings, asked: HeatMap) -> Response:
     resolution = default_resolution(of) if asked.resolution is None else asked.resolution
     found = of.bounded.heat_map(**asked.examples(settings), **asked.arguments(settings), resolution=resolution)
     if found.num_rows > settings.max_heat_cells:

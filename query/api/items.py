@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from embedstore.errors import FilterError, UnknownIdError
 from embedstore.snapshot import id_bytes
 from query import example
-from query.api import rows
+from query.api import listing
 from query.api.collections import METRES_A_DEGREE, Collection
 from query.api.features import features
 from query.api.negotiate import GEOJSON
@@ -55,7 +55,7 @@ def list_items(
     """List chips page by page, in the order of the ground; the next link goes on where this page ends."""
     filter_ = Filter.parse(_box(bbox), None, None, _interval(datetime), None)
     after = _read_token(token)
-    page = of.ask(lambda s: rows.page(s, of.shelf, filter_, min(limit, settings.max_page), after))
+    page = of.ask(lambda s: listing.page(s, of.shelf, filter_, min(limit, settings.max_page), after))
     path, query = f"/collections/{of.id}/items", dict(request.query_params)
     links = [_link(request, "self", path, GEOJSON, query)]
     if page.after is not None:
@@ -107,7 +107,7 @@ def _columns(of: Collection, id_: str, *columns: str) -> Any:
         found = searcher.snapshot.find(id_bytes([id_]))
         if not found:
             raise UnknownIdError(f"the collection {of.id} holds no chip {id_!r}.")
-        return rows.of_ids(searcher.snapshot, of.shelf, [(piece, at) for piece, _, at in found], *columns)
+        return listing.of_ids(searcher.snapshot, of.shelf, [(piece, at) for piece, _, at in found], *columns)
 
     return of.ask(ask)
 
@@ -127,7 +127,7 @@ def nearest(of: Collection, lon: float, lat: float) -> str:
 
     def ask(searcher: Any) -> str | None:
         best: tuple[float, str] = (reach, "")
-        for piece, at in rows.passing(searcher, near):
+        for piece, at in listing.passing(searcher, near):
             metres = example.distance(piece.segment.take("lon", at), piece.segment.take("lat", at), lon, lat)
             first = int(np.argmin(metres))
             if metres[first] <= best[0]:
@@ -159,7 +159,7 @@ def _interval(text: str | None) -> str | None:
     return text if text is None or "/" in text else f"{text}/{text}"
 
 
-def _read_token(token: str | None) -> rows.Cursor | None:
+def _read_token(token: str | None) -> listing.Cursor | None:
     if token is None:
         return None
     cell, _, id_ = token.partition("-")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from functools import partial
+from typing import Annotated, ParamSpec, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 
 from query.api.collections import Collection, Collections
@@ -13,6 +16,29 @@ from query.api.observe import Metrics
 from query.api.problems import Problem
 from query.api.settings import Settings
 from query.api.worker import Jobs
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Lane:
+    """A few threads for one kind of work, so that it never takes those of quicker kinds.
+
+    Parameters
+    ----------
+    threads
+        How many.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._limiter: CapacityLimiter | None = None
+
+    async def run(self, of: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what a function returns, run in a thread of the lane once there is one."""
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(self._threads)
+        return await to_thread.run_sync(partial(of, *args, **kwargs), limiter=self._limiter)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +55,18 @@ class Service:
         What is counted.
     jobs
         What is done in the background.
+    heavy
+        Threads for questions that look at every chip.
+    statements
+        Threads for SQL.
     """
 
     settings: Settings
     collections: Collections
     metrics: Metrics
     jobs: Jobs
+    heavy: Lane
+    statements: Lane
 
 
 async def _service(request: Request) -> Service:

@@ -32,8 +32,8 @@ class Settings:
         key where there is none.
     cors_origins
         Origins of other web sites that browsers may call from.
-    threads
-        Questions that are worked on at once; the others wait.
+    threads, heavy_threads
+        Quick questions that are worked on at once, and those that look at every chip; the others wait.
     max_in_flight
         Requests that may wait or be worked on; more are told to come again.
     max_body_bytes, max_upload_bytes
@@ -67,6 +67,7 @@ class Settings:
     read_only_keys: tuple[str, ...] = field(default=(), repr=False)
     cors_origins: tuple[str, ...] = ()
     threads: int = 4
+    heavy_threads: int = 2
     max_in_flight: int = 1_000
     max_body_bytes: int = 4 << 20
     max_upload_bytes: int = 64 << 20

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from embedstore import footprint, grid
-from query.api import mvt, rows
+from query.api import listing, mvt
 from query.api.mvt import Tile
 from query.api.negotiate import MVT
 from query.api.questions import HeatMap, Id
@@ -82,9 +82,9 @@ def _footprints(searcher: Searcher, of: Collection, tile: Tile, most: int) -> by
     resolution = _resolution(of, tile.z)
     small = of.chip_metres / (2 * mvt.HALF / (1 << tile.z) / TILE_PIXELS) < CHIP_PIXELS
     if not small:
-        found = rows.passing(searcher, Filter.parse(tile.degrees(margin)))
+        found = listing.passing(searcher, Filter.parse(tile.degrees(margin)))
         if sum(len(at) for _, at in found) <= most:
-            table = rows.of_ids(searcher.snapshot, of.shelf, found, "geometry")
+            table = listing.of_ids(searcher.snapshot, of.shelf, found, "geometry")
             times = [None if t is None else t.isoformat().replace("+00:00", "Z") for t in table["datetime"].to_pylist()]
             columns = {
                 "id": table["id"],
@@ -92,7 +92,7 @@ def _footprints(searcher: Searcher, of: Collection, tile: Tile, most: int) -> by
                 "valid_fraction": table["valid_fraction"],
             }
             return mvt.encode(tile, "chips", shapely.from_wkb(np.array(table["geometry"].to_pylist(), object)), columns)
-    found = rows.passing(searcher, Filter.parse(tile.degrees(2 * CELL_DEGREES[resolution])))
+    found = listing.passing(searcher, Filter.parse(tile.degrees(2 * CELL_DEGREES[resolution])))
     cells = [grid.parents(piece.segment.take("h3", at), resolution) for piece, at in found]
     unique, counts = np.unique(np.concatenate(cells or [np.empty(0, np.int64)]), return_counts=True)
     return _cells(tile, "cells", unique, {"chips": pa.array(counts)})

@@ -9,6 +9,9 @@ import typer
 
 from query.cli.screen import say
 
+KEEP_ALIVE = 75
+"""Seconds for which a connection without requests is kept: longer than clients keep theirs, so that they close it."""
+
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
@@ -44,4 +47,6 @@ def serve(
     log_as_json()
     app = create_app(stores, settings)
     say(f"serving {', '.join(s.absolute().name for s in stores)} at http://{host}:{port}, documentation at /docs")
-    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, server_header=False)
+    uvicorn.run(
+        app, host=host, port=port, log_config=None, access_log=False, server_header=False, timeout_keep_alive=KEEP_ALIVE
+    )
