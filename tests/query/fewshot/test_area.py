@@ -124,7 +124,7 @@ def test_nonsense_is_refused_and_nothing_is_written(
 
 
 def test_it_appears_whole_or_not_at_all(engine: Engine, labelled: Labelled, tmp_path: Path) -> None:
-    def stop(done: int, total: int) -> None:
+    def stop(*_: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

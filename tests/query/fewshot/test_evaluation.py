@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from embedstore.errors import LabelError, QueryError
-from query import Engine
 from query.example import distance
-from query.fewshot import METHODS, Labelled, evaluate
+from query.fewshot import METHODS, Labelled, estimator, evaluate
 from query.fewshot.blocks import FOLDS, blocks, folds, random_splits, spatial_splits
 from query.fewshot.evaluation import _intervals
 from tests.query.fewshot.conftest import CLASSES, SIDE, Landscape, collection, feature
+
+if TYPE_CHECKING:
+    from query import Engine
 
 
 @pytest.fixture
@@ -78,10 +81,8 @@ def test_a_random_split_flatters(labelled: Labelled, method: str) -> None:
 def test_the_spatial_score_is_what_a_new_place_gives(engine: Engine, landscape: Landscape) -> None:
     """Labels of the western half: what their score promises, the eastern half keeps, give or take."""
     col = np.arange(SIDE**2) % SIDE
-    west = Labelled.read(engine, landscape.labels(np.flatnonzero((col < SIDE // 2 - 1))[::2]))
+    west = Labelled.read(engine, landscape.labels(np.flatnonzero(col < SIDE // 2 - 1)[::2]))
     east = Labelled.read(engine, landscape.labels(np.flatnonzero(col > SIDE // 2)))
-    from query.fewshot import estimator
-
     truth = (estimator("knn").fit(west.vectors, west.targets).predict(east.vectors) == east.targets).mean()
     score = evaluate(west)
     assert abs(score.spatial.accuracy.value - truth) < abs(score.random.accuracy.value - truth)

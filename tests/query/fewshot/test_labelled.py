@@ -134,9 +134,9 @@ def refusals(landscape: Landscape) -> dict[str, tuple[Any, str]]:
     utm = {"crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32633"}}}
     ok = feature(other, WATER)
     id_ = landscape.ids[0]
+    torn = f"1 labelled chip gets two classes: {landscape.ids[30]} .* 'field' by feature 1 and 'water' by feature 3"
     return {
-        "two classes of a chip": (collection(feature(one, FIELD), ok, feature(one, WATER)), "1 labelled chip gets two "
-                                  f"classes: {landscape.ids[30]} .* 'field' by feature 1 and 'water' by feature 3"),
+        "two classes of a chip": (collection(feature(one, FIELD), ok, feature(one, WATER)), torn),
         "no class": (collection(feature(one, None), feature(one, " "), ok), "2 of 3 labels .* number 1"),
         "not a number": (pa.table({"id": [id_], "class": [float("nan")]}), "1 of 1 labels"),
         "one class": (collection(ok), "all labels are of one class, 'water'"),

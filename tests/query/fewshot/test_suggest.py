@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from embedstore.errors import QueryError
-from query import Engine
 from query.fewshot import METHODS, Labelled, evaluate, suggest
 from tests.query.fewshot.conftest import PATCH, SIDE, Landscape
+
+if TYPE_CHECKING:
+    from query import Engine
 
 
 def patch(number: int) -> tuple[int, int]:
