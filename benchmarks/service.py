@@ -10,7 +10,6 @@ kind that the map sends, and the server's memory is watched.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import statistics
@@ -37,7 +36,7 @@ QUESTIONS = 500
 IN_FLIGHT = 200
 SECONDS = 60.0
 WARM = 0.25
-"""Share of the time after which memory is first looked at: by then every thread has worked and every cache is filled."""
+"""Share of the time after which memory is looked at: by then every thread has worked and every cache is filled."""
 K = 10
 
 

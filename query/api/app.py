@@ -6,7 +6,7 @@ import asyncio
 import logging
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from fastapi import FastAPI
@@ -14,10 +14,25 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
 from embedstore.errors import EmbedstoreError
-from query.api import change, classify, health, heatmap, items, jobs, pages, problems, rasters, search, sql, tiles
+from query.api import (, openapi
+    answers,
+    change,
+    classify,
+    health,
+    heatmap,
+    items,
+    jobs,
+    pages,
+    problems,
+    rasters,
+    search,
+    sql,
+    tiles,
+)
 from query.api.collections import Collections
 from query.api.gate import Gate
 from query.api.observe import Metrics, Observer
+from query.api.questions import Search
 from query.api.service import Lane, Service
 from query.api.settings import Settings
 from query.api.worker import Jobs
@@ -61,6 +76,7 @@ def create_app(stores: Sequence[Path], settings: Settings | None = None) -> Fast
         redoc_url=None,
     )
     app.state.service = service
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     problems.install(app)
     for part in PARTS:
         app.include_router(part.router)
@@ -72,6 +88,13 @@ def create_app(stores: Sequence[Path], settings: Settings | None = None) -> Fast
         )
     app.add_middleware(Observer, metrics=service.metrics)
     return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, made when it is first asked for."""
+    if app.openapi_schema is None:
+        app.openapi_schema = openapi.document(app, (Search,))
+    return app.openapi_schema
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from embedstore.errors import LimitError
+from query.api import answers, openapi
 from query.api.questions import Filters
 from query.api.service import Of, Served
 
@@ -33,7 +34,7 @@ class Change(Filters):
     between: None = Field(default=None, description="Not here: the times are a and b.")
 
 
-@router.post("/collections/{c}/change")
+@router.post("/collections/{c}/change", response_class=Response, responses=openapi.plain(answers.Pairs))
 async def change(of: Of, service: Served, asked: Change) -> Response:
     """Rank places by the distance between their vectors at two times."""
     return await service.heavy.run(_answer, of, service.settings, asked)

@@ -10,8 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 from embedstore.errors import LimitError, QueryError
 from embedstore.snapshot import id_bytes
-from query.api import items
+from query.api import answers, items, openapi
 from query.api.labels import Classify, Suggest
+from query.api.negotiate import JSON
 from query.api.problems import Problem
 from query.api.service import Of, Role, Served, To
 from query.classify import hex_ids
@@ -27,13 +28,18 @@ if TYPE_CHECKING:
     from query.api.features import Links
     from query.api.service import Service
     from query.api.settings import Settings
+    from query.fewshot import Labelled
     from query.searcher import Searcher
 
 router = APIRouter(tags=["Labels"])
+NEIGHBOURS = 5
 DECIMALS = 6
+ANSWERS = openapi.plain(answers.Classified) | openapi.ok(
+    (JSON, answers.JobStarted), status=202, says="A job was started, because there are many chips."
+)
 
 
-@router.post("/collections/{c}/classify", responses={202: {"description": "A job was started."}})
+@router.post("/collections/{c}/classify", response_class=Response, responses=ANSWERS)
 async def classify(of: Of, service: Served, role: Role, asked: Classify) -> Response:
     """Give chips the class that labels suggest: at once, or by a job where there are many."""
     return await service.heavy.run(_classify, of, service, role, asked)
@@ -60,7 +66,7 @@ def _classify(of: Collection, service: Service, role: str, asked: Classify) -> R
     return JSONResponse(body)
 
 
-@router.post("/collections/{c}/suggest")
+@router.post("/collections/{c}/suggest", response_class=Response, responses=openapi.plain(answers.Suggestions))
 async def suggest(of: Of, to: To, service: Served, asked: Suggest) -> Response:
     """Say which chips are worth a label: those that the labels leave in doubt, far from one another."""
     return await service.heavy.run(_suggest, of, to, service.settings, asked)
@@ -72,7 +78,7 @@ def _suggest(of: Collection, to: Links, settings: Settings, asked: Suggest) -> R
 
     filters = asked.arguments(settings)
     labelled = Labelled.read(of.bounded, asked.source(settings), asked.column)
-    found = best(of.bounded, labelled, asked.n, method=asked.method, **filters)
+    found = best(of.bounded, labelled, asked.n, method=asked.method, k=neighbours(asked.k, labelled), **filters)
     chips = [{**_rounded(row), "thumbnail": to.thumbnail(row["id"])} for row in found.to_pylist()]
     return JSONResponse({"suggestions": chips})
 
@@ -91,7 +97,7 @@ def work(collections: Collections) -> Callable[..., dict[str, Any]]:
             labelled,
             asked["method"],
             result,
-            k=asked["k"],
+            k=neighbours(asked["k"], labelled),
             abstain_below=asked["abstain_below"],
             progress=progress,
             **asked["filters"],
@@ -108,6 +114,11 @@ def is_served(collections: Collections) -> Callable[[dict[str, Any]], bool]:
     """Return a test for jobs of these collections: the name may be that of another store elsewhere."""
     stores = {one.id: str(one.engine.store.path) for one in collections}
     return lambda request: stores.get(request["collection"]) == request["store"]
+
+
+def neighbours(k: int | None, labelled: Labelled) -> int:
+    """Return how many neighbours vote: as many as were asked for, else the usual number or all that there are."""
+    return min(NEIGHBOURS, len(labelled)) if k is None else k
 
 
 def _request(of: Collection, asked: Classify, source: dict[str, Any], filters: dict[str, Any]) -> dict[str, Any]:
@@ -147,13 +158,13 @@ def _ids(searcher: Searcher, filters: dict[str, Any]) -> list[str]:
     return found
 
 
-def _classified(of: Collection, labelled: Any, asked: Classify, ids: list[str]) -> list[dict[str, Any]]:
+def _classified(of: Collection, labelled: Labelled, asked: Classify, ids: list[str]) -> list[dict[str, Any]]:
     from query.fewshot import classify_ids  # noqa: PLC0415
 
     if not ids:
         return []
     table: pa.Table = classify_ids(
-        of.bounded, labelled, asked.method, ids, k=asked.k, abstain_below=asked.abstain_below
+        of.bounded, labelled, asked.method, ids, k=neighbours(asked.k, labelled), abstain_below=asked.abstain_below
     )
     lon, lat = of.ask(lambda searcher: _places(searcher, table["id"].to_pylist()))
     chips = zip(table.to_pylist(), lon.tolist(), lat.tolist(), strict=True)

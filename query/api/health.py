@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
+from query.api import answers, openapi
 from query.api.problems import Problem
 from query.api.service import Served
 
@@ -12,13 +13,13 @@ router = APIRouter(tags=["Operation"])
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@router.get("/healthz")
+@router.get("/healthz", response_class=Response, responses=openapi.plain(answers.Status))
 async def healthz() -> JSONResponse:
     """Say that the process is alive."""
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz")
+@router.get("/readyz", response_class=Response, responses=openapi.plain(answers.Status))
 def readyz(service: Served) -> JSONResponse:
     """Say that every collection can be asked."""
     for one in service.collections:
@@ -29,7 +30,7 @@ def readyz(service: Served) -> JSONResponse:
     return JSONResponse({"status": "ready", "collections": {one.id: one.version for one in service.collections}})
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, responses=openapi.ok(("text/plain", None)))
 def metrics(service: Served) -> Response:
     """Return counters and times as Prometheus reads them."""
     for one in service.collections:

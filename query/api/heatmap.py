@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from embedstore.errors import LimitError
+from query.api import answers, openapi
 from query.api.questions import HeatMap
 from query.api.service import Of, Served
 
@@ -23,7 +24,7 @@ CELL_KM2 = tuple(5.10066e8 / (2 + 120 * 7**r) for r in range(16))
 """Mean area of a cell, by resolution."""
 
 
-@router.post("/collections/{c}/heatmap")
+@router.post("/collections/{c}/heatmap", response_class=Response, responses=openapi.plain(answers.HeatCells))
 async def heat_map(of: Of, service: Served, asked: HeatMap) -> Response:
     """Sum up by H3 cell how like the examples the chips are: mean and best cosine similarity."""
     return await service.heavy.run(_answer, of, service.settings, asked)

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from embedstore.errors import FilterError, UnknownIdError
 from embedstore.snapshot import id_bytes
 from query import example
-from query.api import listing
+from query.api import answers, listing, openapi
 from query.api.collections import METRES_A_DEGREE, Collection
 from query.api.features import features
 from query.api.negotiate import GEOJSON
@@ -25,20 +25,20 @@ WEBP = "image/webp"
 DAY = "public, max-age=86400"
 
 
-@router.get("/collections")
+@router.get("/collections", response_class=Response, responses=openapi.plain(answers.Collections))
 def list_collections(request: Request, service: Served) -> JSONResponse:
     """List the stores that are served."""
     all_ = [_with_links(request, one) for one in service.collections]
     return JSONResponse({"collections": all_, "links": [_link(request, "self", "/collections", "application/json")]})
 
 
-@router.get("/collections/{c}")
+@router.get("/collections/{c}", response_class=Response, responses=openapi.plain(answers.Collection))
 def get_collection(request: Request, of: Of) -> JSONResponse:
     """Say what there is to know about one store."""
     return JSONResponse(_with_links(request, of))
 
 
-@router.get("/collections/{c}/items")
+@router.get("/collections/{c}/items", response_class=Response, responses=openapi.feature(answers.Items))
 def list_items(
     request: Request,
     of: Of,
@@ -70,13 +70,13 @@ def list_items(
     return JSONResponse(body, media_type=GEOJSON)
 
 
-@router.get("/collections/{c}/items/{id}")
+@router.get("/collections/{c}/items/{id}", response_class=Response, responses=openapi.feature(answers.Item))
 def get_item(of: Of, to: To, id: str) -> Response:  # noqa: A002 - the name in the path
     """Return one chip."""
     return JSONResponse(_item(of, to, id), media_type=GEOJSON)
 
 
-@router.get("/collections/{c}/items/{id}/thumbnail", response_class=Response)
+@router.get("/collections/{c}/items/{id}/thumbnail", response_class=Response, responses=openapi.ok((WEBP, None)))
 def get_thumbnail(of: Of, id: str) -> Response:  # noqa: A002 - the name in the path
     """Return a chip's picture."""
     picture = _columns(of, id, "thumbnail")["thumbnail"][0].as_py()
@@ -85,7 +85,7 @@ def get_thumbnail(of: Of, id: str) -> Response:  # noqa: A002 - the name in the 
     return Response(picture, media_type=WEBP, headers={"Cache-Control": DAY})
 
 
-@router.get("/collections/{c}/nearest")
+@router.get("/collections/{c}/nearest", response_class=Response, responses=openapi.feature(answers.Item))
 def get_nearest(
     of: Of,
     to: To,

@@ -5,19 +5,20 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from query.api import answers, openapi
 from query.api.negotiate import PARQUET
 from query.api.service import Served, Writer
 
 router = APIRouter(tags=["Jobs"])
 
 
-@router.get("/jobs/{id}")
+@router.get("/jobs/{id}", response_class=Response, responses=openapi.plain(answers.Job))
 def get_job(service: Served, id: str) -> JSONResponse:  # noqa: A002 - the name in the path
     """Say how a job stands."""
     return JSONResponse(service.jobs.view(id))
 
 
-@router.get("/jobs/{id}/result", response_class=FileResponse)
+@router.get("/jobs/{id}/result", response_class=Response, responses=openapi.ok((PARQUET, None)))
 def get_result(service: Served, id: str) -> Response:  # noqa: A002 - the name in the path
     """Return the GeoParquet file that a job made."""
     return FileResponse(service.jobs.result(id), media_type=PARQUET, filename=f"{id}.parquet")

@@ -40,6 +40,9 @@ class Labelling(Filters):
     )
     column: str = Field(default="class", max_length=200, description="The features' property that holds the class.")
     method: Method = "knn"
+    k: int | None = Field(
+        default=None, ge=1, le=1_000, description="Neighbours that vote, where the method has any; 5, or all labels."
+    )
 
     def source(self, settings: Settings) -> dict[str, Any]:
         """Return the labels as `query.fewshot` takes them.
@@ -67,7 +70,6 @@ class Classify(Labelling):
         extra="forbid",
         json_schema_extra={"examples": [{"labels": PLACES, "bbox": [13.35, 45.75, 13.4, 45.79], "evaluate": True}]},
     )
-    k: int = Field(default=5, ge=1, le=1_000, description="Neighbours that vote, where the method has any.")
     abstain_below: FiniteFloat = Field(
         default=0.0, ge=0, le=1, description="Confidence below which a chip gets no class."
     )

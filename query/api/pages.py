@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from query.api import answers, openapi
 from query.api.negotiate import JSON, choose
 from query.api.service import Accept
 
@@ -28,7 +29,7 @@ NO_MAP = """<!doctype html><html lang="en"><meta charset="utf-8"><title>embedsto
 router = APIRouter(tags=["Operation"])
 
 
-@router.get("/", response_class=HTMLResponse)
+@router.get("/", response_class=Response, responses=openapi.ok((HTML, None), (JSON, answers.Shown)))
 def root(request: Request, accept: Accept) -> Response:
     """Show the map; to a client that asks for JSON, where to go on."""
     if choose(accept, (HTML, JSON)) == JSON:
@@ -44,7 +45,7 @@ def root(request: Request, accept: Accept) -> Response:
     return FileResponse(page, headers={"Cache-Control": "no-cache"}) if page.is_file() else HTMLResponse(NO_MAP)
 
 
-@router.get("/conformance")
+@router.get("/conformance", response_class=Response, responses=openapi.plain(answers.Conformance))
 async def conformance() -> JSONResponse:
     """Name the standards that are kept to."""
     return JSONResponse({"conformsTo": list(CONFORMS)})

@@ -22,6 +22,7 @@ from embedstore.spec import Modality
 from indexer import acquisition
 from indexer.bands import describe
 from indexer.thumbnails import COLOURS, Painter
+from query.api import answers, openapi
 from query.api.mvt import Tile
 from query.api.problems import Problem
 from query.api.service import Of
@@ -41,14 +42,16 @@ HOUR = "private, max-age=3600"
 SIDE = 256
 
 
-@router.get("/collections/{c}/rasters")
+@router.get("/collections/{c}/rasters", response_class=Response, responses=openapi.plain(answers.Rasters))
 def list_rasters(of: Of) -> JSONResponse:
     """List the scenes whose files are still there."""
     found = [_about(scene) for scene in of.scenes().values()]
     return JSONResponse({"rasters": [one for one in found if one is not None]})
 
 
-@router.get("/collections/{c}/rasters/{item}/{z}/{x}/{y}.png", response_class=Response)
+@router.get(
+    "/collections/{c}/rasters/{item}/{z}/{x}/{y}.png", response_class=Response, responses=openapi.ok((PNG, None))
+)
 def raster_tile(of: Of, item: str, z: int, x: int, y: int) -> Response:
     """Draw a tile of a scene, 256 pixels wide."""
     tile = Tile(z, x, y)

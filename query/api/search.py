@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 
 from embedstore.errors import LimitError
-from query.api import uploads
+from query.api import answers, openapi, uploads
 from query.api.features import arrow_stream, features, plain_rows
 from query.api.negotiate import ARROW, GEOJSON, JSON, choose
 from query.api.problems import Problem
@@ -27,9 +27,27 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["Search"])
 FORMS = (JSON, GEOJSON, ARROW)
+ANSWERS = openapi.ok((JSON, answers.Hits), (GEOJSON, answers.HitFeatures), (ARROW, None))
+ASKED = {"$ref": "#/components/schemas/Search"}
+FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "file": {
+            "type": "string",
+            "format": "binary",
+            "description": "A GeoTIFF or PNG chip with the encoder's bands.",
+        },
+        "query": {"type": "string", "description": "The same JSON.", "examples": ['{"k": 5}']},
+    },
+}
+BODY = {
+    "required": True,
+    "content": {JSON: {"schema": ASKED}, "multipart/form-data": {"schema": FORM}},
+}
 
 
-@router.post("/collections/{c}/search")
+@router.post("/collections/{c}/search", response_class=Response, responses=ANSWERS, openapi_extra={"requestBody": BODY})
 async def search(request: Request, of: Of, to: To, settings: Limits, accept: Accept) -> Response:
     """Find the chips most like one or more examples: stored chips, places, vectors, or an uploaded chip."""
     form = choose(accept, FORMS)

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
+from query.api import answers, openapi
 from query.api.features import arrow_stream
 from query.api.negotiate import ARROW, GEOJSON, JSON, choose
 from query.api.questions import Body
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from query.api.settings import Settings
 
 router = APIRouter(tags=["SQL"])
+ANSWERS = openapi.ok((JSON, answers.Table), (GEOJSON, answers.TableFeatures), (ARROW, None))
 FORMS = {"json": JSON, "geojson": GEOJSON, "arrow": ARROW}
 
 
@@ -38,7 +40,7 @@ class Statement(Body):
     format: Literal["json", "geojson", "arrow"] | None = Field(default=None, description="Instead of an Accept header.")
 
 
-@router.post("/collections/{c}/sql")
+@router.post("/collections/{c}/sql", response_class=Response, responses=ANSWERS)
 async def sql(of: Of, service: Served, accept: Accept, asked: Statement) -> Response:
     """Answer one SELECT on the view `embeddings`, within limits of time, memory and rows."""
     form = FORMS[asked.format] if asked.format else choose(accept, tuple(FORMS.values()))

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from embedstore import footprint, grid
-from query.api import listing, mvt
+from query.api import listing, mvt, openapi
 from query.api.mvt import Tile
 from query.api.negotiate import MVT
 from query.api.questions import HeatMap, Id
@@ -34,7 +34,9 @@ CELL_DEGREES = tuple(26.0 / 7 ** (r / 2) for r in range(16))
 WHILE = "private, max-age=60"
 
 
-@router.get("/collections/{c}/footprints/tiles/{z}/{x}/{y}.mvt", response_class=Response)
+@router.get(
+    "/collections/{c}/footprints/tiles/{z}/{x}/{y}.mvt", response_class=Response, responses=openapi.ok((MVT, None))
+)
 def footprint_tile(of: Of, settings: Limits, z: int, x: int, y: int) -> Response:
     """Draw the chips of a tile (layer `chips`); where they would be too small or too many, H3 cells (layer `cells`)."""
     tile = Tile(z, x, y)
@@ -42,7 +44,9 @@ def footprint_tile(of: Of, settings: Limits, z: int, x: int, y: int) -> Response
     return _tile(body)
 
 
-@router.get("/collections/{c}/heatmap/tiles/{z}/{x}/{y}.mvt", response_class=Response)
+@router.get(
+    "/collections/{c}/heatmap/tiles/{z}/{x}/{y}.mvt", response_class=Response, responses=openapi.ok((MVT, None))
+)
 def heat_tile(
     of: Of,
     settings: Limits,
