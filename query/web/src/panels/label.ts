@@ -24,7 +24,8 @@ export function labelPanel(app: App): HTMLElement {
   const next = h("div");
   const act = h("div", { class: "actions" });
   const { store } = app;
-  store.watch(["classes", "labels", "activeClass"], (state) => fill(classes, ...classRows(app, state)));
+  store.watch(["classes", "labels"], (state) => fill(classes, ...classRows(app, state)));
+  store.watch(["classes", "labels", "activeClass"], ({ activeClass }) => markActive(classes, activeClass));
   store.watch(["labels", "classified", "job"], (state) => fill(act, ...buttons(app, state)));
   store.watch(["classified", "sure", "classes", "job"], (state) => showResult(app, result, state));
   store.watch(["suggestions", "labels", "classes", "activeClass"], (state) =>
@@ -47,7 +48,7 @@ export function labelPanel(app: App): HTMLElement {
   );
 }
 
-function classRows(app: App, { classes, labels, activeClass }: State): HTMLElement[] {
+function classRows(app: App, { classes, labels }: State): HTMLElement[] {
   return classes.map((name, i) => {
     const mine = Object.values(labels).filter((of) => of === name).length;
     const input = h("input", {
@@ -62,11 +63,10 @@ function classRows(app: App, { classes, labels, activeClass }: State): HTMLEleme
     });
     return h(
       "li",
-      { class: i === activeClass ? "class active" : "class", style: `--colour: ${classColour(i)}` },
+      { class: "class", style: `--colour: ${classColour(i)}` },
       h("button", {
         type: "button",
         class: "swatch",
-        "aria-pressed": String(i === activeClass),
         "aria-label": `Label as ${name}`,
         "data-key": `pick-${i}`,
         title: `Label as ${name} (Shift+${i + 1})`,
@@ -76,6 +76,14 @@ function classRows(app: App, { classes, labels, activeClass }: State): HTMLEleme
       h("span", { class: "number" }, mine),
       iconButton("close", `Remove ${name} and its labels`, () => remove(app, i)),
     );
+  });
+}
+
+/** Without making the rows anew, or the name that is being typed would lose its input. */
+function markActive(rows: HTMLElement, active: number): void {
+  [...rows.children].forEach((row, i) => {
+    row.classList.toggle("active", i === active);
+    row.querySelector(".swatch")?.setAttribute("aria-pressed", String(i === active));
   });
 }
 
