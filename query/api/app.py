@@ -14,14 +14,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
 from embedstore.errors import EmbedstoreError
-from query.api import (, openapi
-    answers,
+from query.api import (
     change,
     classify,
     health,
     heatmap,
     items,
     jobs,
+    openapi,
     pages,
     problems,
     rasters,
