@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
@@ -91,9 +92,9 @@ def _render(of: Collection, to: Links, hits: Hits, form: str) -> Response:
     files, places = hits._places()  # noqa: SLF001 - to read them from the shelf and not from the disk
     for name, column in zip(names, of.shelf.take(files, places, names), strict=True):
         table = table.append_column(name, column)
-    if form == ARROW:
-        return Response(arrow_stream(table), media_type=ARROW)
     report: dict[str, Any] = hits.report.to_dict()
+    if form == ARROW:
+        return Response(arrow_stream(table.replace_schema_metadata({"report": json.dumps(report)})), media_type=ARROW)
     if form == GEOJSON:
         body = {"type": "FeatureCollection", "features": features(table, to), "report": report}
         return JSONResponse(body, media_type=GEOJSON)
