@@ -88,16 +88,21 @@ def _unfiltered(
     """Return the cheapest efforts for rising recall without a filter."""
     kth = questions.true_kth(parts, queries).tolist()
     largest = max(parts, key=lambda p: p.segment.rows)
-    points: list[tuple[float, Effort]] = []
-    reached: list[float] = []
+    efforts: list[list[Effort]] = []
+    took: list[list[float]] = []
     for probes in _steps(coarse.lists):
         ranked = list(pool.map(partial(_ranked, parts, coarse, probes), queries))
         cost = _by_depth(partial(_ask, largest, coarse, probes), queries[:TIMED])
-        points += [(cost(d), Effort(probes, d, questions.recall(ranked, d, kth))) for d in DEPTHS]
-        reached.append(points[-1][1].recall)
+        took.append([cost(depth) for depth in DEPTHS])
+        efforts.append([Effort(probes, depth, questions.recall(ranked, depth, kth)) for depth in DEPTHS])
+        reached = [of[-1].recall for of in efforts]
         if reached[-1] >= GOOD_ENOUGH or (len(reached) > 2 and reached[-1] - reached[-3] < NO_BETTER):
             break
-    return tuple(_frontier(points))
+    # more probes never cost less: where they seem to, something else held up the fewer
+    costs = np.minimum.accumulate(np.array(took)[::-1])[::-1]
+    return tuple(
+        _frontier([point for pair in zip(costs.tolist(), efforts, strict=True) for point in zip(*pair, strict=True)])
+    )
 
 
 def _ranked(parts: Sequence[Part], coarse: Coarse, probes: int, query: Query) -> list[NDArray[np.float32]]:
