@@ -37,6 +37,11 @@ class Database:
         What each statement may use, which also makes it refuse everything but a single SELECT; None trusts the caller.
     temporary
         Folder for intermediate results; with limits, none if None.
+
+    Attributes
+    ----------
+    spent
+        Whether a statement was stopped for time or memory. DuckDB may hold then what it took, and tell nobody.
     """
 
     def __init__(self, engine: Engine, limits: Limits | None = None, temporary: Path | None = None) -> None:
@@ -44,6 +49,7 @@ class Database:
 
         self._engine = engine
         self._limits = limits
+        self.spent = False
         connect: Any = duckdb.connect
         self._connection = connect(
             config={
@@ -109,6 +115,7 @@ class Database:
             statement.check(cursor, sql)
             return _counted(cursor.execute(sql), self._limits.rows)
         except duckdb.InterruptException as error:
+            self.spent = True
             seconds = f" after {self._limits.seconds:g} s" if self._limits else ""
             raise LimitError(f"the statement was stopped{seconds}; ask for less, or filter first.") from error
         except (duckdb.OutOfMemoryException, MemoryError, pa.ArrowMemoryError) as error:
@@ -131,6 +138,7 @@ class Database:
         if ours:
             told = " ".join(ours[2].split())
             if ours[1] in {"MemoryError", "ArrowMemoryError"}:
+                self.spent = True
                 return LimitError(TOO_MUCH_MEMORY)
             kind: type[EmbedstoreError] | None = getattr(errors, ours[1], None)
             return kind(told) if kind else SqlError(f"a function fails: {ours[1]}: {told}")

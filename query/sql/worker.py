@@ -16,11 +16,12 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from embedstore.errors import EmbedstoreError, LimitError
+from embedstore.errors import EmbedstoreError
 from query.engine import Engine
-from query.sql.database import TOO_MUCH_MEMORY, Database
+from query.sql.database import Database
 from query.sql.limits import Limits
 from query.sql.workers import READY, REFUSED, ROWS, SPENT
 
@@ -37,9 +38,13 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with Connection(fd) as other:
         try:
-            database = Database(Engine(about["store"], about["version"]), limits, temporary)
+            engine = Engine(about["store"], about["version"])
+            database = Database(engine, limits, temporary)
+            # libraries that are loaded at the first search crash where they cannot have their memory
+            engine.search(np.ones(engine.store.encoder.dimension), k=1)
+            database.run("SELECT id, embedding FROM embeddings LIMIT 1")
         except EmbedstoreError as error:
-            other.send_bytes(_error(error))
+            other.send_bytes(REFUSED + _told(error))
             return
         _hold_memory(limits.memory_mb + ROOM_MB)
         message = READY
@@ -57,11 +62,8 @@ def _answer(database: Database, sql: str, limits: Limits) -> bytes:
     clock.start()
     try:
         return ROWS + _ipc(database.run(sql, cursor))
-    except LimitError as error:
-        # where memory ran out, this process is no longer trusted to have any
-        return _error(error, SPENT if str(error) == TOO_MUCH_MEMORY else REFUSED)
     except EmbedstoreError as error:
-        return _error(error)
+        return (SPENT if database.spent else REFUSED) + _told(error)
     finally:
         clock.cancel()
 
@@ -74,8 +76,8 @@ def _ipc(table: pa.Table) -> bytes:
     return raw
 
 
-def _error(error: EmbedstoreError, kind: bytes = REFUSED) -> bytes:
-    return kind + json.dumps({"class": type(error).__name__, "message": str(error)}).encode()
+def _told(error: EmbedstoreError) -> bytes:
+    return json.dumps({"class": type(error).__name__, "message": str(error)}).encode()
 
 
 def _hold_memory(megabytes: int) -> None:

@@ -79,6 +79,9 @@ class Workers:
             if self._closed.is_set():
                 raise SqlError("the session is closed; open another.")
             worker = self._idle.pop() if self._idle else self._start()
+        if not worker.alive:
+            worker.kill()
+            worker = self._start()
         try:
             table = worker.ask(statement, self._limits.seconds)
         except _LostError as error:
@@ -127,6 +130,11 @@ class _Worker:
         self._ready = False
         self.kill = weakref.finalize(self, _end, self._process, self._ours, temporary)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
     def ask(self, statement: str, seconds: float) -> pa.Table:
         """Return what a statement answers; raise what it raises, or :class:`_LostError` if the process is lost."""
         if not self._ready:
@@ -135,7 +143,7 @@ class _Worker:
         try:
             self._ours.send_bytes(statement.encode())
         except OSError as error:
-            raise _LostError("the worker ended while it was idle; ask again.") from error
+            raise _LostError("the worker ended before it was asked; ask again.") from error
         message = self._receive(seconds + GRACE, f"was stopped after {seconds:g} s; ask for less, or filter first")
         return pa.ipc.open_stream(pa.py_buffer(message)[1:]).read_all()
 
