@@ -1,0 +1,100 @@
+"""What a statement from a stranger may use, and what becomes of the worker that ran it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from embedstore.errors import LimitError, QueryError, SqlError
+from query.sql import Limits, Session
+
+if TYPE_CHECKING:
+    from query import Engine
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"seconds": 0},
+        {"seconds": float("nan")},
+        {"seconds": float("inf")},
+        {"memory_mb": 1},
+        {"memory_mb": 100.0},
+        {"rows": 0},
+        {"rows": True},
+        {"temp_mb": -1},
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(QueryError, match=next(iter(given))):
+        Limits(**given)
+
+
+def test_as_many_rows_as_allowed_and_not_one_more(engine: Engine) -> None:
+    limits = Limits(rows=3000)
+    assert engine.sql("SELECT * FROM range(3000)", limits).num_rows == 3000
+    with pytest.raises(LimitError, match="3,000 rows"):
+        engine.sql("SELECT * FROM range(3001)", limits)
+    with pytest.raises(LimitError, match="3,001"):
+        engine.sql("SELECT * FROM nearest((SELECT any_value(embedding) FROM embeddings), 3001)", limits)
+
+
+SORT = "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY hash(range)) AS n FROM range(5000000))"
+
+
+def test_disk_takes_what_memory_cannot_hold_where_that_is_allowed(engine: Engine) -> None:
+    with Session(engine, Limits(seconds=60, memory_mb=100, temp_mb=2000)) as session:
+        assert session.query(SORT)[0].to_pylist() == [5_000_000]
+    with Session(engine, Limits(seconds=60, memory_mb=100)) as session, pytest.raises(LimitError, match="memory"):
+        session.query(SORT)
+
+
+def test_a_worker_that_died_is_replaced(engine: Engine) -> None:
+    with Session(engine, Limits()) as session:
+        ask = "SELECT count(*) AS n FROM embeddings"
+        expected = session.query(ask)
+        process = session._answers._idle[0]._process  # type: ignore[union-attr]
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert session.query(ask).equals(expected)
+
+
+def test_more_statements_than_workers_wait_their_turn(engine: Engine) -> None:
+    with Session(engine, Limits(seconds=30)) as session, ThreadPoolExecutor(6) as pool:
+        asked = [f"SELECT {i} AS i, count(*) AS n FROM embeddings" for i in range(12)]
+        assert [table["i"][0].as_py() for table in pool.map(session.query, asked)] == list(range(12))
+        assert len(session._answers._idle) == 2  # type: ignore[union-attr]
+
+
+def test_a_slow_statement_does_not_wait_for_ever_for_a_worker(engine: Engine) -> None:
+    with Session(engine, Limits(seconds=0.2)) as session, ThreadPoolExecutor(3) as pool:
+        asked = ["SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range % 7 < b.range % 5"] * 3
+        for done in [pool.submit(session.query, one) for one in asked]:
+            with pytest.raises(LimitError):
+                done.result()
+
+
+def test_a_closed_session_says_so_and_leaves_no_process(engine: Engine) -> None:
+    session = Session(engine, Limits())
+    session.query("SELECT 1")
+    process = session._answers._idle[0]._process  # type: ignore[union-attr]
+    session.close()
+    assert process.poll() is not None
+    with pytest.raises(SqlError, match="closed"):
+        session.query("SELECT 1")
+
+
+def test_a_session_that_is_forgotten_leaves_no_process(engine: Engine) -> None:
+    session = Session(engine, Limits())
+    process = session._answers._idle[0]._process  # type: ignore[union-attr]
+    del session
+    for _ in range(100):
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    assert process.poll() is not None
