@@ -133,7 +133,7 @@ def open_map(browser: Browser, service: str) -> Iterator[Open]:
 
 def settle(page: Page) -> None:
     """Wait until the store is shown and all that is in view has been drawn."""
-    page.wait_for_function("embedstore.store.now.bounds && embedstore.store.now.collections.is === 'done'")
+    page.wait_for_function("embedstore.store.now.collection && embedstore.store.now.collections.is === 'done'")
     page.wait_for_function("embedstore.map.idle")
 
 

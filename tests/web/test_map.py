@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TOWN, FIELD, LAGOON = (13.3705, 45.7685), (13.345, 45.762), (13.372, 45.737)
 PLACES = {"Town": [TOWN, (13.3665, 45.7655)], "Water": [LAGOON, (13.36, 45.7345), (13.385, 45.736)]}
 CHIPS = 200
+HIT = ".tile[data-id]"
 ASKED = (
     "(({positives, negatives, area, labels, tab}) => ({positives, negatives, area, labels, tab}))(embedstore.store.now)"
 )
@@ -35,7 +36,7 @@ def link(page: Page) -> dict[str, list[str]]:
 
 
 def hits(page: Page) -> list[str]:
-    return [tile.get_attribute("data-id") or "" for tile in page.locator(".tile[data-id]").all()]
+    return [tile.get_attribute("data-id") or "" for tile in page.locator(HIT).all()]
 
 
 def export(page: Page, panel: str, form: str, at: int = -1) -> Download:
@@ -51,7 +52,7 @@ def test_the_whole_loop(open_map: Open) -> None:
     page = open_map()
 
     click_map(page, *TOWN)
-    page.locator(".tile").first.wait_for()
+    page.locator(HIT).first.wait_for()
     first = hits(page)
     assert len(first) == 24
 
@@ -105,7 +106,7 @@ def test_the_whole_loop(open_map: Open) -> None:
 def test_a_link_brings_back_examples_labels_and_area(open_map: Open) -> None:
     page = open_map()
     click_map(page, *TOWN)
-    page.locator(".tile").first.wait_for()
+    page.locator(HIT).first.wait_for()
     click_map(page, *LAGOON, modifiers=["Alt"])
     page.locator(".example.unlike").wait_for()
     page.get_by_role("button", name="View", exact=True).click()
@@ -119,7 +120,7 @@ def test_a_link_brings_back_examples_labels_and_area(open_map: Open) -> None:
     assert {**after, "area": None} == {**before, "area": None}
     assert after["area"] == [[pytest.approx(x, abs=1e-5) for x in corner] for corner in before["area"]]
     again.get_by_role("tab", name="Find").click()
-    again.locator(".tile").first.wait_for()
+    again.locator(HIT).first.wait_for()
     assert hits(again) == hits(page)
 
 
@@ -130,7 +131,7 @@ def test_an_uploaded_chip_finds_its_place(open_map: Open, scene: Path, tmp_path:
     cut(scene, Window(2 * CHIP, 3 * CHIP, CHIP, CHIP), chip)
     page = open_map()
     page.locator("#upload").set_input_files(chip)
-    page.locator(".tile").first.wait_for()
+    page.locator(HIT).first.wait_for()
     assert float(page.locator(".tile .score").first.inner_text()) > 0.999
 
 
@@ -147,7 +148,7 @@ def test_the_heat_map_covers_the_view_and_is_exported(open_map: Open) -> None:
 def test_dates_filter(open_map: Open) -> None:
     page = open_map("#from=2020-01-01")
     click_map(page, *TOWN)
-    page.locator(".tile").first.wait_for()
+    page.locator(HIT).first.wait_for()
     page.locator(".note", has_text="100 candidates").wait_for()
 
 
@@ -163,6 +164,20 @@ def test_what_changed_between_two_dates_and_a_swipe(open_map: Open) -> None:
     bar.press("ArrowRight")
     assert bar.get_attribute("aria-valuenow") == "52"
     assert page.locator(".swipe-day").all_inner_texts() == ["2019-04-16", "2021-04-16"]
+
+
+def test_sql_rows_are_in_a_table_on_the_map_and_in_a_file(open_map: Open) -> None:
+    page = open_map("#t=sql", expected="400")
+    page.get_by_role("button", name="In the view").click()
+    page.get_by_role("button", name="Run").click()
+    page.locator("#panel-sql tbody tr").first.wait_for()
+    saved = geopandas.read_parquet(export(page, "#panel-sql", "GeoParquet").path())
+    assert len(saved) == CHIPS
+    assert set(saved.geom_type) == {"Polygon"}
+    page.get_by_label("SQL statement").fill("SELECT nothing FROM embeddings")
+    with page.expect_response(lambda answer: answer.status == 400):
+        page.get_by_label("SQL statement").press("Control+Enter")
+    page.get_by_role("alert").get_by_text("nothing").wait_for()
 
 
 def test_a_service_with_a_key_asks_for_it_and_large_areas_are_jobs(
@@ -193,7 +208,7 @@ def test_a_service_with_a_key_asks_for_it_and_large_areas_are_jobs(
 def test_it_fits_a_phone(open_map: Open, scheme: str) -> None:
     page = open_map(viewport={"width": 375, "height": 720}, has_touch=True, is_mobile=True, color_scheme=scheme)
     click_map(page, *TOWN)
-    page.locator(".tile").first.wait_for()
+    page.locator(HIT).first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     colours = page.evaluate("(({color, backgroundColor}) => [color, backgroundColor])(getComputedStyle(document.body))")
     ink, paper = (sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in colours)
@@ -205,7 +220,7 @@ def test_it_fits_a_phone(open_map: Open, scheme: str) -> None:
 def test_everything_has_a_name_and_a_key(open_map: Open) -> None:
     page = open_map()
     click_map(page, *TOWN)
-    page.locator(".tile").first.wait_for()
+    page.locator(HIT).first.wait_for()
     nameless = page.evaluate(
         f"[...document.querySelectorAll('{CONTROLS}')].filter(e => !(e.ariaLabel || e.textContent.trim()"
         " || e.labels?.length)).map(e => e.outerHTML)"

@@ -2,6 +2,8 @@
 
 import { ApiError, inBox, type LabelsQuestion } from "./api.ts";
 import type { App } from "./app.ts";
+import { boxAround, overlap } from "./geometry.ts";
+import { placesOf, rowFeatures } from "./rows.ts";
 import { filterOf, hasQuestion, type Remote, type State } from "./state.ts";
 import type { Chip, Classification, Hits, Job, Position } from "./types.ts";
 
@@ -244,14 +246,9 @@ export async function runSql(app: App): Promise<void> {
   const { store, api } = app;
   const { collection: c, sql } = store.now;
   if (!c || !sql.trim()) return;
-  store.set({ rows: null });
   const table = await ask(app, "table", (signal) => api.sql(c, sql, signal));
-  if (!table?.columns.some(({ type }) => /geometry/i.test(type))) return;
-  try {
-    store.set({ rows: await api.sqlFeatures(c, sql, new AbortController().signal) });
-  } catch (error) {
-    say(told(error));
-  }
+  const box = table && boxAround(placesOf(rowFeatures(table)));
+  if (box && store.now.bounds && !overlap(box, store.now.bounds)) app.map.fit(box);
 }
 
 /** One line that fades, read out by screen readers too. */

@@ -109,10 +109,6 @@ export class Api {
     return this.#post(`${at(c)}/sql`, { sql }, signal);
   }
 
-  sqlFeatures(c: string, sql: string, signal: AbortSignal): Promise<Hits> {
-    return this.#post(`${at(c)}/sql`, { sql }, signal, { Accept: "application/geo+json" });
-  }
-
   job(id: string): Promise<Job> {
     return this.#get(`jobs/${id}`);
   }

@@ -51,8 +51,13 @@ function follow(): void {
   );
   store.watch(
     Object.keys(fromHash("")) as (keyof State)[],
-    later(LATER, () => history.replaceState(null, "", `#${toHash(store.now)}`)),
+    later(LATER, () => writeLink(store.now)),
   );
+}
+
+function writeLink(state: State): void {
+  // before there is a store nobody has chosen what to look at
+  if (collectionOf(state)) history.replaceState(null, "", `#${toHash(state)}`);
 }
 
 /** A store is shown whole when it is opened, but not where the link says what to look at. */

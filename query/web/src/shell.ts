@@ -99,7 +99,6 @@ function choose({ store }: App, collection: string): void {
     suggestions: { is: "idle" },
     pairs: { is: "idle" },
     table: { is: "idle" },
-    rows: null,
   });
 }
 

@@ -67,7 +67,6 @@ export interface Answered {
   suggestions: Remote<Suggestion[]>;
   pairs: Remote<Pair[]>;
   table: Remote<Table>;
-  rows: Hits | null;
   chips: ReadonlyMap<string, Chip>;
   activeClass: number;
   drawing: boolean;
@@ -114,7 +113,6 @@ export const ANSWERED: Answered = {
   suggestions: idle,
   pairs: idle,
   table: idle,
-  rows: null,
   chips: new Map(),
   activeClass: 0,
   drawing: false,

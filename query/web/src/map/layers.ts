@@ -163,7 +163,7 @@ export function addChips(map: MapLibre, tiles: string): void {
       type: "fill",
       "source-layer": "cells",
       ...common,
-      paint: { "fill-color": "#12a594", "fill-opacity": 0.22 },
+      paint: { "fill-color": "#12a594", "fill-opacity": 0.12 },
     },
     "heat",
   );

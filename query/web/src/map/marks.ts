@@ -4,6 +4,7 @@ import type { Feature, FeatureCollection, Geometry } from "geojson";
 import { spacing, tile } from "../geometry.ts";
 import { CLASS_COLOURS, HIT, LIKE, UNLIKE, classColour } from "../palette.ts";
 import { rankedHits, type State } from "../state.ts";
+import { rowFeatures } from "../rows.ts";
 import type { Classification } from "../types.ts";
 
 export interface Mark {
@@ -64,9 +65,11 @@ function shape(state: State, id: string, properties: Mark): Feature<Geometry, Ma
   return geometry ? [{ type: "Feature", geometry, properties }] : [];
 }
 
-/** What SQL returned with a geometry. */
+/** What SQL returned with a place. */
 export function sqlRows(state: State): FeatureCollection {
-  return collection(state.tab === "sql" && state.rows ? state.rows.features : []);
+  if (state.tab !== "sql" || state.table.is !== "done") return collection([]);
+  const { features } = rowFeatures(state.table.value);
+  return collection(features.filter((row): row is Feature => row.geometry !== null));
 }
 
 /** The classes as a mosaic without overlaps: chips may overlap, so each gets the ground nearest to its centre. */

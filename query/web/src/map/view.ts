@@ -138,7 +138,7 @@ export class MapView {
         this.#put("badges", badges(state));
       },
     );
-    store.watch(["tab", "rows"], (state) => this.#put("rows", sqlRows(state)));
+    store.watch(["tab", "table"], (state) => this.#put("rows", sqlRows(state)));
     store.watch(["hovered"], ({ hovered }) =>
       this.#map.setFilter("footprints-hover", ["==", ["get", "id"], hovered ?? ""]),
     );

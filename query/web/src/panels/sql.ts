@@ -6,7 +6,7 @@ import { fill, h } from "../dom.ts";
 import { toCsv } from "../exports.ts";
 import type { State } from "../state.ts";
 import type { Table } from "../types.ts";
-import { collection } from "../map/marks.ts";
+import { rowFeatures } from "../rows.ts";
 import { count, exporter, pending } from "./parts.ts";
 
 /** Rows of the table that are shown; an export has all. */
@@ -54,14 +54,14 @@ export function sqlPanel(app: App): HTMLElement {
     if (text.value !== sql) text.value = sql;
     run.disabled = !sql.trim();
   });
-  store.watch(["table", "rows"], (state) => fill(answer, ...answerParts(state)));
+  store.watch(["table"], (state) => fill(answer, ...answerParts(state)));
   const examples = EXAMPLES.map(([name, make]) =>
     h("button", { type: "button", class: "chip", onclick: () => store.set({ sql: make(store.now) }) }, name),
   );
   return h("div", { class: "sql" }, text, h("div", { class: "actions" }, run, ...examples), answer);
 }
 
-function answerParts({ table, rows }: State): (HTMLElement | null)[] {
+function answerParts({ table }: State): (HTMLElement | null)[] {
   if (table.is !== "done") {
     return [
       pending(table, "One SELECT over the view embeddings. Rows with a geometry are drawn on the map."),
@@ -73,7 +73,7 @@ function answerParts({ table, rows }: State): (HTMLElement | null)[] {
       "div",
       { class: "row" },
       h("h2", {}, count(value.rows.length, "row")),
-      exporter("rows", () => rows ?? withoutShape(value), { CSV: () => toCsv(value) }),
+      exporter("rows", () => rowFeatures(value), { CSV: () => toCsv(value) }),
     ),
     value.truncated
       ? h(
@@ -127,14 +127,4 @@ function cell(value: unknown): string {
   if (value === null || value === undefined) return "–";
   if (typeof value === "number" && !Number.isInteger(value)) return String(Number(value.toPrecision(7)));
   return typeof value === "object" ? JSON.stringify(value) : String(value);
-}
-
-function withoutShape({ columns, rows }: Table) {
-  return collection(
-    rows.map((row) => ({
-      type: "Feature" as const,
-      geometry: null,
-      properties: Object.fromEntries(columns.map(({ name }, i) => [name, row[i]])),
-    })),
-  );
 }
