@@ -109,7 +109,7 @@ def classify_area(
     path
         The file.
     k
-        Labels that vote, where labels do, and that are written as neighbours.
+        Labels that vote, where labels do, and that are written as neighbours; all, if there are fewer.
     abstain_below
         Confidence, 0 to 1, under which a chip gets no class.
     bbox, within, cells, between, where

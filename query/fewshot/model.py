@@ -28,7 +28,7 @@ def estimator(method: str, *, k: int = NEIGHBOURS, abstain_below: float = 0.0) -
     method
         ``knn``, ``probe`` (linear), ``forest`` or ``prototype``.
     k
-        Labels that vote, where labels do.
+        Labels that vote, where labels do; all, if there are fewer.
     abstain_below
         Confidence, 0 to 1, under which there is no answer.
 
@@ -84,22 +84,19 @@ class Model:
     labelled
         To learn from.
     method, k, abstain_below
-        See :func:`estimator`. Of every method, k nearest labels are told with each answer.
+        See :func:`estimator`. Of every method, k nearest labels are told with each answer; all, if there are fewer.
 
     Raises
     ------
     QueryError
-        If one of them makes no sense, or there are fewer labels than k.
+        If one of them makes no sense.
     """
 
     def __init__(self, labelled: Labelled, method: str, *, k: int = NEIGHBOURS, abstain_below: float = 0.0) -> None:
-        self.labelled, self.method, self.k = labelled, method, k
+        self.labelled, self.method = labelled, method
         self._abstain_below = abstain_below
         self._estimator = estimator(method, k=k, abstain_below=abstain_below)
-        if k > len(labelled):
-            raise QueryError(
-                f"k = {k} neighbours make no sense with {len(labelled)} labels; ask for 1 to {len(labelled)}."
-            )
+        self.k = min(int(k), len(labelled))
         self._estimator.fit(labelled.vectors, labelled.classes)
         self.known = self.turn(labelled.vectors)
         # labels are few and chips many: FAISS keeps the k best of each row as the product goes

@@ -75,7 +75,7 @@ def suggest(
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise QueryError(f"n = {n!r} suggestions make no sense; ask for one or more.")
     filter_ = Filter.parse(bbox, within, cells, between, where)
-    model = Model(labelled, method, k=min(k, len(labelled)) if method != "knn" else k)
+    model = Model(labelled, method, k=k)
 
     def of(searcher: Searcher) -> pa.Table:
         pool = _gather(searcher, searcher.select(filter_), model, max(POOL, int(n)))

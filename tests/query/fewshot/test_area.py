@@ -105,7 +105,6 @@ def test_ids_in_their_order(engine: Engine, landscape: Landscape, labelled: Labe
     [
         ({"k": 0}, "k = 0"),
         ({"k": True}, "k = True"),
-        ({"k": 65}, "k = 65 neighbours make no sense with 64 labels"),
         ({"abstain_below": 1.5}, "1.5 makes no sense"),
         ({"abstain_below": float("nan")}, "nan makes no sense"),
         ({"method": "svm"}, "no method 'svm'"),
@@ -121,6 +120,13 @@ def test_nonsense_is_refused_and_nothing_is_written(
         classify_area(engine, labelled, options.pop("method", "knn"), out, **options)
     assert out.read_text() == "before"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_fewer_labels_than_neighbours_all_vote(engine: Engine, landscape: Landscape, tmp_path: Path) -> None:
+    few = Labelled.read(engine, {landscape.ids[0]: "a", landscape.ids[300]: "b"})
+    done = classify_area(engine, few, "knn", tmp_path / "out.parquet", k=5)
+    assert done.neighbours == 2
+    assert all(set(row["neighbours"]) == set(few.ids) for row in rows_of(tmp_path / "out.parquet").values())
 
 
 def test_it_appears_whole_or_not_at_all(engine: Engine, labelled: Labelled, tmp_path: Path) -> None:
