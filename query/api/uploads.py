@@ -16,6 +16,7 @@ import rasterio
 
 from embedstore.errors import LimitError, RasterError
 from embedstore.vectors import to_unit
+from indexer.rasters import opened
 from query.api.problems import Problem
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ ALONE = {
     "GDAL_HTTP_MAX_RETRY": "0",
 }
 """GDAL looks at no other file and at no network."""
+
+
+NAMES_FILES = ("OVERVIEWS", "GEOLOCATION")
+"""Domains of a TIFF's metadata by which GDAL finds other files to open, wherever they are."""
 
 
 def encode(of: Collection, file: BinaryIO, settings: Settings) -> NDArray[np.float32]:
@@ -65,17 +70,16 @@ def encode(of: Collection, file: BinaryIO, settings: Settings) -> NDArray[np.flo
         path = Path(folder) / name
         with path.open("wb") as copy:
             shutil.copyfileobj(file, copy)
-        try:
-            with rasterio.open(path, driver=driver) as source:
-                _check(source, settings)
-        except (rasterio.errors.RasterioError, OSError) as error:
-            raise RasterError("the file cannot be opened as the raster that it says it is. Is it whole?") from error
+        with opened(path, driver) as source:
+            _check(source, settings)
         vector = encode_chip(path, encoder, driver)
     return to_unit(vector, of.engine.store.encoder.dimension)
 
 
 def _check(source: Any, settings: Settings) -> None:
-    """Refuse a raster that would take more memory than it is worth."""
+    """Refuse a raster that would take more memory than it is worth, or that leads elsewhere."""
+    if any(source.tags(ns=domain) for domain in NAMES_FILES):
+        raise RasterError("the file's metadata names other files; send a chip that stands alone.")
     if source.count > settings.max_upload_bands:
         raise LimitError(f"the file has {source.count} bands; {settings.max_upload_bands} are allowed.")
     if source.width * source.height > settings.max_upload_pixels:

@@ -123,7 +123,10 @@ def test_every_filter_and_every_example(client: TestClient, engine: Engine, ids:
         ({"at": [13, 45], "bbox": [0, 91, 0, 92]}, 400),
         ({"at": [13, 45], "within": "/etc/passwd"}, 422),
         ({"at": [13, 45], "within": {"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}}, 422),
-        ({"at": [13, 45], "within": {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 1], [1, 0], [0, 0]]]}}, 400),
+        (
+            {"at": [13, 45], "within": {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 1], [1, 0], [0, 0]]]}},
+            400,
+        ),
         ({"at": [13, 45], "cells": ["nothing"]}, 400),
         ({"at": [13, 45], "between": "now"}, 400),
         ({"chip": "/etc/passwd"}, 422),
@@ -148,7 +151,9 @@ def test_json_that_is_none_is_refused(client: TestClient, raw: bytes) -> None:
         assert answer.status_code in {400, 422}, (path, answer.text)
 
 
-def test_limits_are_settings(store: Path, ids: list[str], serve: Callable[..., AbstractContextManager[TestClient]]) -> None:
+def test_limits_are_settings(
+    store: Path, ids: list[str], serve: Callable[..., AbstractContextManager[TestClient]]
+) -> None:
     square = json.loads(shapely.to_geojson(shapely.Point(13.3, 45.7).buffer(0.1, 64)))
     with serve(store, max_k=3, max_examples=2, max_vertices=50, max_cells=1, max_heat_cells=2) as client:
         for body in (

@@ -1,0 +1,184 @@
+"""Limits, problems, logs and metrics of the service as a whole."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import query.api.items
+from embedstore import errors
+from embedstore.errors import DamageError, InputError, NotAStoreError, SpecError
+from query.api import Settings, create_app, problems
+from query.api.observe import JsonFormatter
+from tests.query.api.conftest import C
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from fastapi.testclient import TestClient
+
+
+def test_health(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json()["status"] == "ready"
+
+
+def test_not_ready_without_its_store(own_store: Path, serve: Callable[..., AbstractContextManager[TestClient]]) -> None:
+    with serve(own_store) as client:
+        (own_store / "_delta_log").rename(own_store / "gone")
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        assert client.get("/healthz").status_code == 200
+        (own_store / "gone").rename(own_store / "_delta_log")
+
+
+def test_metrics_count_by_route(client: TestClient, ids: list[str]) -> None:
+    for id_ in ids[:3]:
+        client.get(f"{C}/items/{id_}")
+    text = client.get("/metrics").text
+    assert 'embedstore_requests_total{method="GET",route="/collections/{c}/items/{id}",status="200"}' in text
+    assert 'embedstore_collection_chips{collection="store"} 100.0' in text
+    assert ids[0] not in text
+
+
+def test_every_status_has_a_class_of_errors_and_every_error_a_status() -> None:
+    ours = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.EmbedstoreError)]
+    assert {problems.status_of(e("x")) for e in ours} == {400, 404, 413, 500, 503}
+    assert problems.status_of(ValueError()) == 500
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("the store /data/stores/italy holds no chip 'a'.", "the store italy holds no chip 'a'."),
+        ("cannot read /etc/passwd: no", "cannot read passwd: no"),
+        ("between 2019-01-01/2019-12-31 and ../x", "between 2019-01-01/2019-12-31 and ../x"),
+        ("see https://example.org/a/b", "see https://example.org/a/b"),
+        ("a\n  b", "a b"),
+    ],
+)
+def test_folders_are_not_told(message: str, told: str) -> None:
+    assert problems.public(message) == told
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (DamageError("the file /secret/place is damaged"), 503),
+        (RuntimeError("a bug in /secret/place"), 500),
+        (OSError(28, "No space left", "/secret/place"), 500),
+        (RecursionError(), 400),
+    ],
+)
+def test_no_error_tells_more_than_it_may(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, status: int
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(query.api.items, "_columns", fail)
+    logging.getLogger("embedstore").propagate = True
+    with caplog.at_level(logging.INFO, "embedstore.service"):
+        answer = client.get(f"{C}/items/{'0' * 32}")
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+    (line,) = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    assert line["status"] == status
+    assert line["request"] == answer.headers["x-request-id"]
+    if status >= 500:
+        assert line["level"] == "error"
+        assert "/secret/place" in line["error"]
+    assert ("traceback" in line) == (status == 500)
+
+
+def test_every_answer_is_told_in_the_log(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("embedstore").propagate = True
+    with caplog.at_level(logging.INFO, "embedstore.service"):
+        client.get("/nowhere?secret=1")
+    line = json.loads(JsonFormatter().format(caplog.records[-1]))
+    assert (line["method"], line["path"], line["status"], line["event"]) == ("GET", "/nowhere", 404, "request")
+    assert line["ms"] > 0
+    assert "secret" not in json.dumps(line)
+
+
+def test_bodies_are_bounded_whether_or_not_they_say_how_long_they_are(
+    store: Path, serve: Callable[..., AbstractContextManager[TestClient]]
+) -> None:
+    with serve(store, max_body_bytes=1000) as client:
+        body = json.dumps({"vector": [0.125] * 1000}).encode()
+        said = client.post(f"{C}/search", content=body)
+        unsaid = client.post(f"{C}/search", content=iter([body[:500], body[500:]]))
+        typed = client.post(f"{C}/heatmap", content=iter([body]), headers={"Content-Type": "application/json"})
+    for answer in (said, unsaid, typed):
+        assert answer.status_code == 413, answer.text
+        assert "1000 bytes" in answer.json()["detail"]
+
+
+def test_too_many_requests_are_told_to_come_again(
+    store: Path, serve: Callable[..., AbstractContextManager[TestClient]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(store, max_in_flight=1) as client:
+        inner: list[Any] = []
+        real = query.api.items._with_links
+
+        def meanwhile(*args: Any) -> Any:
+            if not inner:
+                inner.append(client.get("/healthz"))
+            return real(*args)
+
+        monkeypatch.setattr(query.api.items, "_with_links", meanwhile)
+        assert client.get(C).status_code == 200
+    assert inner[0].status_code == 503
+    assert inner[0].headers["retry-after"] == "1"
+
+
+def test_other_web_sites_may_not_ask_unless_allowed(
+    store: Path, client: TestClient, serve: Callable[..., AbstractContextManager[TestClient]]
+) -> None:
+    origin = {"Origin": "https://example.org", "Access-Control-Request-Method": "GET"}
+    assert "access-control-allow-origin" not in client.get("/collections", headers=origin).headers
+    with serve(store, cors_origins=("https://example.org",), api_keys=("k" * 32,)) as open_:
+        assert open_.options("/collections", headers=origin).headers["access-control-allow-origin"] == origin["Origin"]
+        other = {**origin, "Origin": "https://example.com"}
+        assert "access-control-allow-origin" not in open_.options("/collections", headers=other).headers
+
+
+def test_stores_of_one_name_and_folders_without_a_store(store: Path, own_store: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="two stores are named 'store'"):
+        create_app([store, own_store])
+    with pytest.raises(NotAStoreError):
+        create_app([tmp_path])
+
+
+def test_settings_come_from_the_environment(tmp_path: Path) -> None:
+    given = {
+        "EMBEDSTORE_MAX_K": "7",
+        "EMBEDSTORE_SQL_SECONDS": "1.5",
+        "EMBEDSTORE_JOBS_FOLDER": str(tmp_path),
+        "EMBEDSTORE_CORS_ORIGINS": "https://a.org, https://b.org",
+        "EMBEDSTORE_API_KEYS": "k" * 32,
+        "HOME": "elsewhere",
+    }
+    read = Settings.from_environment(given, read_only_keys=("r" * 32,))
+    assert (read.max_k, read.sql_seconds, read.jobs_folder) == (7, 1.5, tmp_path)
+    assert read.cors_origins == ("https://a.org", "https://b.org")
+    assert read.api_keys == ()
+    for name, value in (("MAX_K", "many"), ("MAX_K", "0"), ("SQL_SECONDS", "nan"), ("THREADS", "-1")):
+        with pytest.raises(SpecError, match=name.lower() if value != "many" else name):
+            Settings.from_environment({f"EMBEDSTORE_{name}": value})
+
+
+def test_every_setting_is_documented() -> None:
+    from dataclasses import fields
+
+    text = (Path(__file__).parents[3] / "docs" / "service.md").read_text(encoding="utf-8")
+    for one in fields(Settings):
+        if not one.name.endswith("keys"):
+            assert f"`EMBEDSTORE_{one.name.upper()}`" in text, one.name
