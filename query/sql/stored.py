@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from embedstore.snapshot import Piece, Snapshot
 
 
+DEEP = 64
+"""Chips of one place up to which they are looked through; of more the id is searched for."""
+
+
 def vectors(snapshot: Snapshot, ids: NDArray[Any], cells: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return stored vectors as they are kept, shape (n, d).
 
@@ -37,13 +41,15 @@ def vectors(snapshot: Snapshot, ids: NDArray[Any], cells: NDArray[np.int64]) -> 
     known = np.zeros(len(ids), bool)
     for piece in snapshot.pieces:
         missing = np.flatnonzero(~known)
-        if not len(missing):
-            break
-        rows = _rows(piece, ids[missing], cells[missing])
-        held = np.flatnonzero(rows >= 0)
-        if len(held):
-            out[missing[held]] = _single(piece.segment, rows[held])
-            known[missing[held]] = True
+        at, rows = _in_cells(piece, ids[missing], cells[missing])
+        if len(at):
+            out[missing[at]] = _single(piece.segment, rows)
+            known[missing[at]] = True
+    missing = np.flatnonzero(~known)
+    if len(missing):
+        for piece, at, rows in snapshot.find(ids[missing]):
+            out[missing[at]] = _single(piece.segment, rows)
+            known[missing[at]] = True
     if not known.all():
         raise DamageError(
             f"{np.count_nonzero(~known)} rows of {snapshot.root} are in no segment; run `embedstore verify`."
@@ -51,18 +57,20 @@ def vectors(snapshot: Snapshot, ids: NDArray[Any], cells: NDArray[np.int64]) -> 
     return out
 
 
-def _rows(piece: Piece, ids: NDArray[Any], cells: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the piece's row of each id, -1 where it has none."""
+def _in_cells(piece: Piece, ids: NDArray[Any], cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which ids are among the piece's rows of their cells, and those rows."""
     segment = piece.segment
-    rows = np.searchsorted(segment.column("h3"), cells).astype(np.int64)
-    rows = np.minimum(rows, segment.rows - 1)
-    # the first row of the cell is the one where a place was seen once; else the id decides
-    other = np.flatnonzero(segment.take("id", rows) != ids)
-    if len(other):
-        rows[other] = segment.find(ids[other])
+    # not checked for damage, which would read all of it: the ids say whether the rows are the right ones
+    column = segment.columns["h3"]
+    first = np.searchsorted(column, cells)
+    count = np.searchsorted(column, cells, "right") - first
+    count[count > DEEP] = 0
+    of = np.repeat(np.arange(len(ids)), count)
+    rows = np.arange(len(of)) + np.repeat(first - np.cumsum(count) + count, count)
+    hit = segment.take("id", rows) == ids[of]
     if piece.alive is not None:
-        rows[~piece.alive[rows]] = -1
-    return rows
+        hit &= piece.alive[rows]
+    return of[hit], rows[hit]
 
 
 def _single(segment: Segment, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -44,13 +44,13 @@ def test_as_many_rows_as_allowed_and_not_one_more(engine: Engine) -> None:
         engine.sql("SELECT * FROM nearest((SELECT any_value(embedding) FROM embeddings), 3001)", limits)
 
 
-SORT = "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY hash(range)) AS n FROM range(5000000))"
+SORT = "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY hash(range)) AS n FROM range(2500000))"
 
 
 def test_disk_takes_what_memory_cannot_hold_where_that_is_allowed(engine: Engine) -> None:
-    with Session(engine, Limits(seconds=60, memory_mb=100, temp_mb=2000)) as session:
-        assert session.query(SORT)[0].to_pylist() == [5_000_000]
-    with Session(engine, Limits(seconds=60, memory_mb=100)) as session, pytest.raises(LimitError, match="memory"):
+    with Session(engine, Limits(seconds=60, memory_mb=64, temp_mb=2000)) as session:
+        assert session.query(SORT)[0].to_pylist() == [2_500_000]
+    with Session(engine, Limits(seconds=60, memory_mb=64)) as session, pytest.raises(LimitError, match="memory"):
         session.query(SORT)
 
 

@@ -80,7 +80,9 @@ def test_embeddings_are_those_of_the_table_to_the_last_bit_that_halves_keep(engi
     assert cast["e"].to_pylist() == rows["embedding"].to_pylist()
 
 
-def test_many_chips_of_one_place_are_told_apart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("deep", [4, 64])
+def test_many_chips_of_one_place_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deep: int) -> None:
+    monkeypatch.setattr("query.sql.stored.DEEP", deep)
     store = make.store(tmp_path / "store")
     dot = (10.0, 45.0, 10.0 + 1e-9, 45.0 + 1e-9)
     store.append(make.chips(list(range(20)), box=dot))
