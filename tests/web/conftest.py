@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 import time
@@ -107,7 +108,7 @@ def open_map(browser: Browser, service: str) -> Iterator[Open]:
     contexts = []
 
     def hear(said: ConsoleMessage, expected: str | None) -> None:
-        if said.type == "error" and not (expected and expected in said.text):
+        if said.type == "error" and not (expected and re.search(expected, said.text)):
             faults.append(said.text)
 
     def open_(
