@@ -11,6 +11,8 @@ READY_BENCH := $(VENV)/.ready-$(FAISS)-bench
 # A .venv whose Python is gone, or that was moved here from another folder, is made anew.
 SOUND := $(shell $(PY) -c 'import pip' 2>/dev/null && [ "$$(cat $(VENV)/.folder)" = "$(CURDIR)" ] && echo yes)
 INSTALL := $(PY) -m pip install --disable-pip-version-check
+# The map is built when the package is installed.
+MAP := hatch_build.py $(shell find query/web -name node_modules -prune -o -name dist -prune -o -type f -print)
 
 .PHONY: demo test lint format bench clean new-venv
 
@@ -47,19 +49,19 @@ bench: $(READY_BENCH)
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(READY): pyproject.toml $(if $(SOUND),,new-venv)
+$(READY): pyproject.toml $(MAP) $(if $(SOUND),,new-venv)
 	rm -f $(VENV)/.ready-*
 	$(PY) -m pip uninstall --quiet --yes $(OTHER_FAISS)
 	$(INSTALL) --editable '.[$(FAISS)]'
 	touch $@
 
-$(READY_TEST): pyproject.toml $(if $(SOUND),,new-venv)
+$(READY_TEST): pyproject.toml $(MAP) $(if $(SOUND),,new-venv)
 	rm -f $(VENV)/.ready-*
 	$(PY) -m pip uninstall --quiet --yes $(OTHER_FAISS)
 	$(INSTALL) --editable '.[$(FAISS),test]'
 	touch $(READY) $@
 
-$(READY_BENCH): pyproject.toml $(if $(SOUND),,new-venv)
+$(READY_BENCH): pyproject.toml $(MAP) $(if $(SOUND),,new-venv)
 	rm -f $(VENV)/.ready-*
 	$(PY) -m pip uninstall --quiet --yes $(OTHER_FAISS)
 	$(INSTALL) --editable '.[$(FAISS),test,bench]'

@@ -26,3 +26,4 @@ def demo(
 
     hits = query.demo.run(folder, progress.chips, say)
     sys.stdout.write(render(hits, "table"))
+    say(f"look at it on a map: {Path(sys.argv[0])} serve {folder / 'store'}, then open http://127.0.0.1:8000")
