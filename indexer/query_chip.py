@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def encode_chip(path: str | Path, encoder: Encoder, driver: str | None = None) -> NDArray[np.float32]:
     """Return the unit vector of a raster file, shape (1, dimension).
 
-    The file needs the encoder's bands, by name, and no CRS; of a raster larger than a chip the centre is taken. If one of
-    GDAL's drivers is named, no other may open it.
+    The file needs the encoder's bands, by name, and no CRS; of a raster larger than a chip the centre is taken. If one
+    of GDAL's drivers is named, no other may open it.
 
     Raises
     ------
