@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import shapely
 from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.responses import Response
 
 from embedstore import footprint, grid
@@ -31,6 +32,7 @@ CHIP_PIXELS = 4
 TILE_PIXELS = 512
 CELL_DEGREES = tuple(26.0 / 7 ** (r / 2) for r in range(16))
 """Wider than any cell, by resolution, in degrees of latitude."""
+Ids = Annotated[str, Field(max_length=8_000)]
 WHILE = "private, max-age=60"
 
 
@@ -54,13 +56,13 @@ def heat_tile(
     x: int,
     y: int,
     id: Annotated[Id | None, Query()] = None,  # noqa: A002 - the column's name
-    positives: Annotated[list[Id], Query(description="Repeat it, or put commas between.")] = [],  # noqa: B006
-    negatives: Annotated[list[Id], Query(description="Repeat it, or put commas between.")] = [],  # noqa: B006
+    positives: Annotated[list[Ids], Query(description="Repeat it, or put commas between.")] = [],  # noqa: B006
+    negatives: Annotated[list[Ids], Query(description="Repeat it, or put commas between.")] = [],  # noqa: B006
     between: Annotated[str | None, Query(max_length=128)] = None,
 ) -> Response:
     """Draw the heat map of a tile: layer `heat`, H3 cells with chips, mean and best cosine similarity."""
     tile = Tile(z, x, y)
-    asked = HeatMap(id=id, positives=_split(positives), negatives=_split(negatives), between=between)
+    asked = HeatMap.model_construct(id=id, positives=_split(positives), negatives=_split(negatives), between=between)
     resolution = _resolution(of, z)
     arguments = asked.arguments(settings) | {"bbox": tile.degrees(2 * CELL_DEGREES[resolution])}
     found = of.bounded.heat_map(**asked.examples(settings), **arguments, resolution=resolution)

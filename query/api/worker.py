@@ -220,11 +220,12 @@ class Jobs:
                 job.deleted = True
                 job.ending.set()  # its worker removes it
                 return
-            lock = _claim(folder)
-            if lock is None:
+            lock, state = _claim(folder), _state(folder)
+            if lock is None and state is not None and state.status == "running":
                 raise Problem(409, f"another server works on the job {id_}; cancel it there.")
-            with lock:
-                _remove(folder)
+            _remove(folder)
+            if lock is not None:
+                lock.close()
 
     def count(self) -> dict[str, int]:
         """Return how many jobs there are of each status."""

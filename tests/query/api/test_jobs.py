@@ -1,0 +1,241 @@
+"""Jobs: they end whole, are cancelled, survive the server, and never leave half a file."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from embedstore.sealed import read_json, write_json
+from query.api import Settings, worker
+from query.api.problems import Problem
+from query.api.worker import Jobs
+from tests.query.api.conftest import C
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from fastapi.testclient import TestClient
+
+
+def until(true: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.02)
+    pytest.fail("it never came true")
+
+
+class Paced:
+    """Work that waits to be let on at every step, and then writes its request as its result."""
+
+    def __init__(self, steps: int = 3) -> None:
+        self.steps, self.turn, self.begun = steps, threading.Semaphore(0), threading.Semaphore(0)
+
+    def __call__(self, request: dict[str, Any], result: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
+        self.begun.release()
+        draft = result.with_name(f".{result.name}.draft.tmp")
+        draft.write_text("half")
+        for step in range(self.steps):
+            while not self.turn.acquire(timeout=0.02):
+                progress(step, self.steps)
+            progress(step + 1, self.steps)
+        draft.unlink()
+        result.write_text(json.dumps(request))
+        return {"steps": self.steps}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "jobs"
+
+
+@pytest.fixture
+def started(folder: Path) -> Iterator[Callable[..., Jobs]]:
+    """Return a way to start the jobs of a folder; whatever is running at the end is stopped."""
+    running = []
+
+    def start(work: Any, mine: Callable[[Any], bool] = lambda _: True, **settings: Any) -> Jobs:
+        jobs = Jobs(Settings(jobs_folder=folder, **settings), work, mine)
+        jobs.start()
+        running.append(jobs)
+        return jobs
+
+    yield start
+    for jobs in running:
+        jobs.stop()
+
+
+def test_a_job_goes_from_waiting_to_done(started: Callable[..., Jobs]) -> None:
+    work = Paced(4)
+    jobs = started(work)
+    id_ = jobs.submit({"n": 1})
+    assert work.begun.acquire(timeout=10)
+    assert jobs.view(id_)["status"] == "running"
+    with pytest.raises(Problem) as early:
+        jobs.result(id_)
+    assert early.value.status_code == 409
+    work.turn.release(2)
+    until(lambda: jobs.view(id_)["progress"] == 0.5)
+    work.turn.release(2)
+    until(lambda: jobs.view(id_)["status"] == "done")
+    seen = jobs.view(id_)
+    assert seen["progress"] == 1
+    assert seen["summary"] == {"steps": 4}
+    assert seen["result"] == f"/jobs/{id_}/result"
+    assert json.loads(jobs.result(id_).read_text()) == {"n": 1}
+
+
+def test_a_stopped_server_leaves_its_job_to_the_next(started: Callable[..., Jobs], folder: Path) -> None:
+    first, second = Paced(), Paced()
+    jobs = started(first, jobs_at_once=1)
+    running, waiting = jobs.submit({"n": 1}), jobs.submit({"n": 2})
+    assert first.begun.acquire(timeout=10)
+    jobs.stop()
+    assert not list(folder.glob("*/result.parquet"))
+    after = started(second)
+    second.turn.release(6)
+    for id_, number in ((running, 1), (waiting, 2)):
+        until(lambda id_=id_: after.view(id_)["status"] == "done")  # type: ignore[misc]
+        assert json.loads(after.result(id_).read_text()) == {"n": number}
+        assert not list((folder / id_).glob("*.tmp"))
+
+
+def test_two_servers_share_a_folder_but_no_job(started: Callable[..., Jobs]) -> None:
+    work, other = Paced(), Paced()
+    one = started(work)
+    id_ = one.submit({"n": 1})
+    assert work.begun.acquire(timeout=10)
+    two = started(other)
+    assert two.view(id_)["status"] == "running"
+    with pytest.raises(Problem) as refused:
+        two.delete(id_)
+    assert refused.value.status_code == 409
+    work.turn.release(3)
+    until(lambda: two.view(id_)["status"] == "done")
+    assert not other.begun.acquire(blocking=False)
+    two.delete(id_)
+    with pytest.raises(Problem):
+        one.view(id_)
+
+
+def test_a_job_that_ends_every_server_is_reported(started: Callable[..., Jobs], folder: Path) -> None:
+    work = Paced()
+    jobs = started(work)
+    id_ = jobs.submit({"n": 1})
+    for _ in range(worker.ATTEMPTS):
+        assert work.begun.acquire(timeout=10)
+        jobs.stop()
+        jobs = started(work)
+    until(lambda: jobs.view(id_)["status"] == "failed")
+    assert "begun 3 times" in jobs.view(id_)["message"]
+    assert not (folder / id_ / "result.parquet").exists()
+
+
+def test_a_job_that_fails_says_so_without_folders(started: Callable[..., Jobs]) -> None:
+    def fail(*_: Any) -> Any:
+        raise OSError(28, "no space", "/secret/place")
+
+    jobs = started(fail)
+    id_ = jobs.submit({})
+    until(lambda: jobs.view(id_)["status"] == "failed")
+    assert "secret" not in json.dumps(jobs.view(id_))
+    with pytest.raises(Problem, match="has no result"):
+        jobs.result(id_)
+
+
+def test_cancelling_ends_a_job_that_runs_or_waits(started: Callable[..., Jobs], folder: Path) -> None:
+    work = Paced()
+    jobs = started(work, jobs_at_once=1)
+    running, waiting = jobs.submit({"n": 1}), jobs.submit({"n": 2})
+    assert work.begun.acquire(timeout=10)
+    for id_ in (waiting, running):
+        jobs.delete(id_)
+        with pytest.raises(Problem):
+            jobs.view(id_)
+    until(lambda: not [path for path in folder.iterdir() if path.is_dir()])
+    third = jobs.submit({"n": 3})
+    work.turn.release(3)
+    until(lambda: jobs.view(third)["status"] == "done")
+
+
+def test_old_results_make_room(started: Callable[..., Jobs], folder: Path) -> None:
+    work = Paced(0)
+    jobs = started(work, max_jobs=3)
+    first = jobs.submit({"n": 0})
+    until(lambda: jobs.view(first)["status"] == "done")
+    for number in range(1, 4):
+        last = jobs.submit({"n": number})
+        until(lambda last=last: jobs.view(last)["status"] == "done")  # type: ignore[misc]
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == 3
+    with pytest.raises(Problem):
+        jobs.view(first)
+    old = read_json(folder / last / "state.json")
+    write_json(folder / last / "state.json", {**old, "changed": 0.0})
+    work.steps = 3
+    for number in range(4, 7):
+        jobs.submit({"n": number})
+    with pytest.raises(Problem) as full:
+        jobs.submit({"n": 7})
+    assert full.value.status_code == 503
+    with pytest.raises(Problem):
+        jobs.view(last)
+
+
+def test_jobs_of_other_stores_are_left_alone(started: Callable[..., Jobs], folder: Path) -> None:
+    work = Paced()
+    jobs = started(work, lambda request: request["n"] == 1)
+    id_ = jobs.submit({"n": 1})
+    assert work.begun.acquire(timeout=10)
+    jobs.stop()
+    other = started(Paced(), lambda request: request["n"] == 2)
+    with pytest.raises(Problem):
+        other.view(id_)
+    assert (folder / id_).is_dir()
+
+
+@pytest.mark.parametrize("id_", ["", "..", "0" * 32, "../../etc/passwd", "%2e%2e", "\0" * 32, "é" * 32])
+def test_an_unknown_job_is_not_found(started: Callable[..., Jobs], id_: str) -> None:
+    jobs = started(Paced())
+    for ask in (jobs.view, jobs.result, jobs.delete):
+        with pytest.raises(Problem) as unknown:
+            ask(id_)
+        assert unknown.value.status_code == 404
+
+
+def test_a_damaged_state_is_no_server_error(started: Callable[..., Jobs], folder: Path) -> None:
+    jobs = started(Paced(0))
+    id_ = jobs.submit({"n": 1})
+    until(lambda: jobs.view(id_)["status"] == "done")
+    (folder / id_ / "state.json").write_text("{")
+    with pytest.raises(Problem):
+        jobs.view(id_)
+    assert jobs.count() == {"running": 0, "done": 0, "failed": 0}
+    started(Paced(0))
+
+
+def test_a_large_area_becomes_a_job_with_a_file(
+    store: Path, serve: Callable[..., AbstractContextManager[TestClient]], tmp_path: Path, ids: list[str]
+) -> None:
+    labels = {id_: "ab"[number % 2] for number, id_ in enumerate(ids[:12])}
+    with serve(store, sync_chips=50) as client:
+        answer = client.post(f"{C}/classify", json={"labels": labels, "evaluate": True})
+        assert answer.status_code == 202, answer.text
+        href = answer.json()["href"]
+        assert answer.headers["location"] == href
+        until(lambda: client.get(href).json()["status"] == "done")
+        seen = client.get(href).json()
+        assert seen["summary"]["chips"] == 100
+        file = client.get(seen["result"])
+        assert file.headers["content-type"] == "application/vnd.apache.parquet"
+        (tmp_path / "result.parquet").write_bytes(file.content)
+        table = pq.read_table(tmp_path / "result.parquet")
+        assert sorted(table["id"].to_pylist()) == sorted(ids)
+        assert client.delete(href).status_code == 204
+        assert client.get(href).status_code == 404
