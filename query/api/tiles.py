@@ -17,13 +17,14 @@ from query.api import listing, mvt, openapi
 from query.api.mvt import Tile
 from query.api.negotiate import MVT
 from query.api.questions import HeatMap, Id
-from query.api.service import Limits, Of
+from query.api.service import Limits, Of, Served
 from query.filters import Filter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from query.api.collections import Collection
+    from query.api.settings import Settings
     from query.searcher import Searcher
 
 router = APIRouter(tags=["Tiles"])
@@ -49,9 +50,9 @@ def footprint_tile(of: Of, settings: Limits, z: int, x: int, y: int) -> Response
 @router.get(
     "/collections/{c}/heatmap/tiles/{z}/{x}/{y}.mvt", response_class=Response, responses=openapi.ok((MVT, None))
 )
-def heat_tile(
+async def heat_tile(
     of: Of,
-    settings: Limits,
+    service: Served,
     z: int,
     x: int,
     y: int,
@@ -63,11 +64,7 @@ def heat_tile(
     """Draw the heat map of a tile: layer `heat`, H3 cells with chips, mean and best cosine similarity."""
     tile = Tile(z, x, y)
     asked = HeatMap.model_construct(id=id, positives=_split(positives), negatives=_split(negatives), between=between)
-    resolution = _resolution(of, z)
-    arguments = asked.arguments(settings) | {"bbox": tile.degrees(2 * CELL_DEGREES[resolution])}
-    found = of.bounded.heat_map(**asked.examples(settings), **arguments, resolution=resolution)
-    columns = {"chips": found["chips"], "mean": found["mean"], "best": found["best"]}
-    return _tile(_cells(tile, "heat", found["h3"].to_numpy(), columns))
+    return _tile(await service.heavy.run(_heat, of, service.settings, tile, asked))
 
 
 def _split(ids: list[str]) -> list[str]:
@@ -102,6 +99,14 @@ def _footprints(searcher: Searcher, of: Collection, tile: Tile, most: int) -> by
     cells = [grid.parents(piece.segment.take("h3", at), resolution) for piece, at in found]
     unique, counts = np.unique(np.concatenate(cells or [np.empty(0, np.int64)]), return_counts=True)
     return _cells(tile, "cells", unique, {"chips": pa.array(counts)})
+
+
+def _heat(of: Collection, settings: Settings, tile: Tile, asked: HeatMap) -> bytes:
+    resolution = _resolution(of, tile.z)
+    arguments = asked.arguments(settings) | {"bbox": tile.degrees(2 * CELL_DEGREES[resolution])}
+    found = of.bounded.heat_map(**asked.examples(settings), **arguments, resolution=resolution)
+    columns = {"chips": found["chips"], "mean": found["mean"], "best": found["best"]}
+    return _cells(tile, "heat", found["h3"].to_numpy(), columns)
 
 
 def _cells(tile: Tile, layer: str, cells: NDArray[np.int64], columns: dict[str, Any]) -> bytes:

@@ -1,26 +1,23 @@
 """Work that outlasts a request, kept on disk so that it outlasts the server too.
 
-A job is a folder. `request.json` says what to do, `state.json` how it stands, and `result.parquet` appears whole when
-all is done. Whoever works on a job holds a lock on its folder, which the kernel opens when the process dies, however it
-dies: then the next server finds a job that is neither done nor locked, and begins it again.
+A job that is neither done nor held by a living process was left by a server that ended: the next one begins it again.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import shutil
 import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from embedstore.errors import DamageError, storage_errors
 from embedstore.sealed import read_json, write_json
 from query.api import problems
+from query.api.job import REQUEST, RESULT, STATE, Job, State, Stopped, claim, remove, state_of
 from query.api.problems import Problem
 
 if TYPE_CHECKING:
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("embedstore.service")
 ATTEMPTS = 3
 """A job that was begun so often and never ended is what ends the server."""
-REQUEST, STATE, RESULT, LOCK = "request.json", "state.json", "result.parquet", "lock"
 
 
 class Work(Protocol):
@@ -40,73 +36,6 @@ class Work(Protocol):
 
     def __call__(self, request: dict[str, Any], result: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
         """Do what a request asks for, write the result whole or not at all, and return what to say about it."""
-
-
-class Stopped(BaseException):
-    """The work is to end now, because it was cancelled or the server goes down; no error that the work may catch."""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """How a job stands, as it is on disk.
-
-    Parameters
-    ----------
-    status
-        ``running`` from the beginning to the end, whether it waits, runs, or waits for a new server.
-    message
-        For people.
-    attempts
-        How often it was begun.
-    changed
-        When this was written, seconds since 1970.
-    summary
-        What the work said of its result.
-    """
-
-    status: Literal["running", "done", "failed"]
-    message: str
-    attempts: int = 0
-    changed: float = 0.0
-    summary: dict[str, Any] | None = None
-
-
-class Job:
-    """A job that this process works on.
-
-    Parameters
-    ----------
-    folder
-        Its folder.
-    lock
-        The open file by which it is held.
-    """
-
-    def __init__(self, folder: Path, lock: IO[str]) -> None:
-        self.folder, self._lock = folder, lock
-        self.progress = 0.0
-        self.ending = threading.Event()
-        self.deleted = False
-
-    def advance(self, done: int, total: int) -> None:
-        """Note how far the work is.
-
-        Raises
-        ------
-        Stopped
-            If it is to end.
-        """
-        self.progress = min(done / total, 1.0) if total else 1.0
-        if self.ending.is_set():
-            raise Stopped
-
-    def write(self, state: State) -> None:
-        """Keep the state, durably."""
-        write_json(self.folder / STATE, asdict(replace(state, changed=time.time())))
-
-    def let_go(self) -> None:
-        """Let others have it."""
-        self._lock.close()
 
 
 class Jobs:
@@ -140,7 +69,7 @@ class Jobs:
         with storage_errors("make the folder of jobs", self._folder):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in self._folders():
-            state = _state(folder)
+            state = state_of(folder)
             if state is not None and state.status == "running" and self._is_mine(folder):
                 self._take_up(folder)
 
@@ -183,7 +112,7 @@ class Jobs:
         Problem
             404 if there is none.
         """
-        state = _state(self._find(id_))
+        state = state_of(self._find(id_))
         if state is None:
             raise _unknown(id_)
         job = self._held.get(id_)
@@ -200,7 +129,7 @@ class Jobs:
             404 if there is none, 409 if it is not done.
         """
         folder = self._find(id_)
-        state = _state(folder)
+        state = state_of(folder)
         if state is None or state.status != "done":
             raise Problem(409, f"the job {id_} has no result: {state.message if state else 'it is gone'}.")
         return folder / RESULT
@@ -220,10 +149,10 @@ class Jobs:
                 job.deleted = True
                 job.ending.set()  # its worker removes it
                 return
-            lock, state = _claim(folder), _state(folder)
+            lock, state = claim(folder), state_of(folder)
             if lock is None and state is not None and state.status == "running":
                 raise Problem(409, f"another server works on the job {id_}; cancel it there.")
-            _remove(folder)
+            remove(folder)
             if lock is not None:
                 lock.close()
 
@@ -231,14 +160,14 @@ class Jobs:
         """Return how many jobs there are of each status."""
         counts = {"running": 0, "done": 0, "failed": 0}
         for folder in self._folders():
-            state = _state(folder)
+            state = state_of(folder)
             if state is not None:
                 counts[state.status] += 1
         return counts
 
     def _take_up(self, folder: Path) -> None:
         with self._changing:
-            lock = _claim(folder)
+            lock = claim(folder)
             if lock is not None:
                 job = self._held[folder.name] = Job(folder, lock)
                 self._pool.submit(self._run, job)
@@ -255,12 +184,12 @@ class Jobs:
         finally:
             with self._changing:
                 if job.deleted:
-                    _remove(job.folder)
+                    remove(job.folder)
                 self._held.pop(job.folder.name).let_go()
 
     def _attempt(self, job: Job) -> None:
         job.advance(0, 1)
-        state = _state(job.folder)
+        state = state_of(job.folder)
         if state is None or state.status != "running":
             return
         if state.attempts >= ATTEMPTS:
@@ -298,44 +227,15 @@ class Jobs:
 
     def _sweep(self) -> None:
         """Make room: old results go; if that is not enough, the oldest; jobs that run stay."""
-        known = [(state.changed, state.status, folder) for folder in self._folders() if (state := _state(folder))]
+        known = [(state.changed, state.status, folder) for folder in self._folders() if (state := state_of(folder))]
         horizon = time.time() - self._settings.job_hours * 3600
         surplus = len(known) + 1 - self._settings.max_jobs
         for number, (changed, _, folder) in enumerate(sorted(one for one in known if one[1] != "running")):
             if changed < horizon or number < surplus:
-                _remove(folder)
+                remove(folder)
                 known = [one for one in known if one[2] != folder]
         if len(known) >= self._settings.max_jobs:
             raise Problem(503, "there are too many jobs; wait until one has ended.", {"Retry-After": "60"})
-
-
-def _claim(folder: Path) -> IO[str] | None:
-    """Return a job's lock if no living process holds it."""
-    try:
-        lock = (folder / LOCK).open("a")
-    except OSError:
-        return None  # it was removed meanwhile
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        return None
-    return lock
-
-
-def _state(folder: Path) -> State | None:
-    """Return the state that is on disk; None if the job is being removed."""
-    try:
-        return State(**read_json(folder / STATE))
-    except DamageError:
-        return None
-
-
-def _remove(folder: Path) -> None:
-    gone = folder.with_name(f".{folder.name}")
-    with suppress(OSError):
-        folder.rename(gone)  # in one step, so that nobody sees half a job
-    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _unknown(id_: str) -> Problem:
