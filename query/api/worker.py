@@ -6,6 +6,7 @@ A job that is neither done nor held by a living process was left by a server tha
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 import uuid
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from query.api.settings import Settings
 
 LOG = logging.getLogger("embedstore.service")
+LEFTOVER = 3600.0
+"""Seconds after which nobody is still making or removing a job."""
 ATTEMPTS = 3
 """A job that was begun so often and never ended is what ends the server."""
 
@@ -68,6 +71,9 @@ class Jobs:
         """
         with storage_errors("make the folder of jobs", self._folder):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for leftover in self._folder.glob(".*"):  # of servers that were killed while they made or removed a job
+            if leftover.stat().st_mtime < time.time() - LEFTOVER:
+                shutil.rmtree(leftover, ignore_errors=True)
         for folder in self._folders():
             state = state_of(folder)
             if state is not None and state.status == "running" and self._is_mine(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -207,6 +208,15 @@ def test_an_unknown_job_is_not_found(started: Callable[..., Jobs], id_: str) -> 
         with pytest.raises(Problem) as unknown:
             ask(id_)
         assert unknown.value.status_code == 404
+
+
+def test_what_killed_servers_left_is_cleared_away(started: Callable[..., Jobs], folder: Path) -> None:
+    for name, age in ((".old", 7200), (".new", 0)):
+        (folder / name).mkdir(parents=True)
+        then = time.time() - age
+        os.utime(folder / name, (then, then))
+    started(Paced())
+    assert [path.name for path in folder.iterdir()] == [".new"]
 
 
 def test_a_damaged_state_is_no_server_error(started: Callable[..., Jobs], folder: Path) -> None:
