@@ -84,6 +84,10 @@ def _merge(
     snapshot: Snapshot, found: list[Found], candidates: int, k: int, wanted: int, metres: float, own: Own | None
 ) -> Hits:
     """Join what the pieces gave, best first, and thin it out on the ground."""
+    if len(found) == 1 and own is None and not metres:
+        (one,) = found
+        rows = one.rows[:k]
+        return Hits(one.scores[:k], _report(found, candidates, k), snapshot, found, np.zeros(len(rows), np.int64), rows)
     if len(found) == 1:
         scores, rows = found[0].scores, found[0].rows
         piece = np.zeros(len(rows), np.int64)
