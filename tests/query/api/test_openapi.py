@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from fastapi.testclient import TestClient
 
+LONGEST = 5_000
+"""Characters of a query; of a line longer than 64 KiB the server reads no more, and hangs up."""
 CHECKS = [
     checks.not_a_server_error,
     status_code_conformance,
@@ -60,6 +62,8 @@ def document(address: str) -> Any:
 
 def ask(case: Any, address: str) -> None:
     """Send a case, most of them about what is there."""
+    if len(str(case.query)) > LONGEST:
+        return
     found = httpx.get(f"{address}{C}/items", params={"limit": 3}).json()["features"]
     if "c" in case.path_parameters:
         case.path_parameters["c"] = "store"
