@@ -65,7 +65,7 @@ class Database:
         for name, of in {**h3.FUNCTIONS, **functions.table(trusted=limits is None)}.items():
             self._connection.create_function(name, of[0], of[1], of[2], type="arrow")
         files = [str(snapshot.root / file.path) for file in snapshot.files]
-        for definition in statements(files, engine.store.encoder.dimension):
+        for definition in statements(files, engine.store.encoder.dimension, trusted=limits is None):
             self._connection.execute(definition)
         if limits:
             self._lock(files, limits, temporary)

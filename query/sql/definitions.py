@@ -24,6 +24,13 @@ COLUMNS = {
 }
 """Columns of the data files, and their types in SQL."""
 
+_NAMES_ALONE = """
+list_transform(inputs, lambda i: struct_pack(modality := i.modality, item := i.item,
+    href := regexp_replace(i.href, '^.*[/\\\\]', '), "row" := i."row", col := i.col, height := i.height,
+    width := i.width, datetime := i.datetime)) AS inputs
+"""
+"""The inputs without the folders that the scenes lay in, which are nobody else's business."""
+
 _FILES = """
 CREATE VIEW _rows AS
 SELECT {columns} FROM read_parquet([{files}], hive_partitioning = true, hive_types = {{'h3_cell': VARCHAR}})
@@ -72,7 +79,7 @@ SELECT *, _stored(id, h3) AS embedding FROM (
 """
 
 
-def statements(files: list[str], dimension: int) -> Iterator[str]:
+def statements(files: list[str], dimension: int, *, trusted: bool) -> Iterator[str]:
     """Yield the statements that define all of it.
 
     Parameters
@@ -81,9 +88,13 @@ def statements(files: list[str], dimension: int) -> Iterator[str]:
         Paths of the snapshot's data files.
     dimension
         Of its vectors.
+    trusted
+        Whether the folders of the scenes may be told.
     """
     if files:
-        yield _FILES.format(columns=", ".join(COLUMNS), files=", ".join(map(text, files)))
+        columns = {**dict.fromkeys(COLUMNS), **({} if trusted else {"inputs": _NAMES_ALONE})}
+        told = ", ".join(made or name for name, made in columns.items())
+        yield _FILES.format(columns=told, files=", ".join(map(text, files)))
     else:
         yield _NO_FILES.format(columns=", ".join(f"NULL::{of} AS {name}" for name, of in COLUMNS.items()))
     yield _REST.format(vector=f"FLOAT[{dimension}]")

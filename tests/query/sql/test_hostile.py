@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 
 from embedstore.errors import EmbedstoreError, LimitError, SqlError
+from query import Engine
 from query.sql import Limits, Session
 from tests.embedstore import make
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from query import Engine
+    from pathlib import Path
 
 ONE = make.chip_id(1)
 REFUSED = (
@@ -219,3 +220,18 @@ def test_honest_statements_are_answered_as_a_trusted_session_answers(
     key = [(name, "ascending") for name in found.column_names[:1]]
     assert found.num_rows
     assert found.sort_by(key)[0].to_pylist() == expected.sort_by(key)[0].to_pylist()
+
+
+def test_the_folders_of_scenes_are_nobody_elses_business(tmp_path: Path) -> None:
+    store = make.store(tmp_path / "s")
+    chips = make.chips(list(range(5)))
+    of = chips.schema.field("inputs")
+    moved = [[{**one, "href": "/home/maria/scenes/a.tif"} for one in inputs] for inputs in chips["inputs"].to_pylist()]
+    store.append(chips.set_column(chips.schema.get_field_index("inputs"), of, pa.array(moved, of.type)))
+    statement = "SELECT id, inputs FROM embeddings ORDER BY id"
+    with Engine(tmp_path / "s") as engine, Session(engine, Limits()) as stranger:
+        told, known = stranger.query(statement), engine.sql(statement)
+    assert told.schema == known.schema
+    assert {i["href"] for row in known["inputs"].to_pylist() for i in row} == {"/home/maria/scenes/a.tif"}
+    expected = [[{**one, "href": "a.tif"} for one in row] for row in known["inputs"].to_pylist()]
+    assert told["inputs"].to_pylist() == expected
