@@ -26,7 +26,7 @@ COLUMNS = {
 
 _NAMES_ALONE = """
 list_transform(inputs, lambda i: struct_pack(modality := i.modality, item := i.item,
-    href := regexp_replace(i.href, '^.*[/\\\\]', '), "row" := i."row", col := i.col, height := i.height,
+    href := regexp_replace(i.href, '^.*[/\\\\]', ''), "row" := i."row", col := i.col, height := i.height,
     width := i.width, datetime := i.datetime)) AS inputs
 """
 """The inputs without the folders that the scenes lay in, which are nobody else's business."""
