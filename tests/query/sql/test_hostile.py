@@ -137,7 +137,6 @@ STOPPED = (
     "SELECT sum(range) FROM range(1000000000000)",
     # one call of a function that does not come back
     "SELECT levenshtein(repeat('x', 3000000), repeat('y', 3000000))",
-    "SELECT length(regexp_replace(repeat('ab', 20000000), '(a|b)*?c', 'd', 'g'))",
     # memory bombs
     "SELECT length(repeat('x', 4000000000))",
     "SELECT max(length(repeat('x', 500000000 + i::INT))) FROM range(10) t(i)",
@@ -226,12 +225,12 @@ def test_the_folders_of_scenes_are_nobody_elses_business(tmp_path: Path) -> None
     store = make.store(tmp_path / "s")
     chips = make.chips(list(range(5)))
     of = chips.schema.field("inputs")
-    moved = [[{**one, "href": "/home/maria/scenes/a.tif"} for one in inputs] for inputs in chips["inputs"].to_pylist()]
+    moved = [[{**one, "href": "/archive/2019/a.tif"} for one in inputs] for inputs in chips["inputs"].to_pylist()]
     store.append(chips.set_column(chips.schema.get_field_index("inputs"), of, pa.array(moved, of.type)))
     statement = "SELECT id, inputs FROM embeddings ORDER BY id"
     with Engine(tmp_path / "s") as engine, Session(engine, Limits()) as stranger:
         told, known = stranger.query(statement), engine.sql(statement)
     assert told.schema == known.schema
-    assert {i["href"] for row in known["inputs"].to_pylist() for i in row} == {"/home/maria/scenes/a.tif"}
+    assert {i["href"] for row in known["inputs"].to_pylist() for i in row} == {"/archive/2019/a.tif"}
     expected = [[{**one, "href": "a.tif"} for one in row] for row in known["inputs"].to_pylist()]
     assert told["inputs"].to_pylist() == expected
