@@ -87,7 +87,7 @@ def change(
             )
         return _table(before.take(one), after.take(two), int(k))
 
-    return engine._ask(of)  # noqa: SLF001 - the engine's own way round damage
+    return engine.ask(of)
 
 
 def _period(time: Any) -> Any:

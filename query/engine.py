@@ -171,7 +171,7 @@ class Engine:
             query, own = self._query(searcher.snapshot, vector, chip, id, at, like, unlike)
             return answer(searcher, query, searcher.select(filter_), int(k), goal, spread or 0.0, own)
 
-        return self._ask(of)
+        return self.ask(of)
 
     def search_many(
         self,
@@ -203,7 +203,7 @@ class Engine:
         goal = Goal.parse(recall)
         filter_ = Filter.parse(bbox, within, cells, between, where)
         queries = to_unit(vectors, self.store.encoder.dimension)
-        return self._ask(lambda searcher: answer_many(searcher, queries, searcher.select(filter_), int(k), goal))
+        return self.ask(lambda searcher: answer_many(searcher, queries, searcher.select(filter_), int(k), goal))
 
     def classify_all(
         self,
@@ -246,7 +246,7 @@ class Engine:
             known = Labels.parse(labels, searcher.snapshot)
             return classify.write(searcher, searcher.select(filter_), known, k, Path(path))
 
-        return self._ask(of)
+        return self.ask(of)
 
     def heat_map(
         self,
@@ -284,7 +284,7 @@ class Engine:
             query, _ = self._query(searcher.snapshot, vector, chip, id, at, like, unlike)
             return heat_map(searcher, searcher.select(filter_), query, resolution)
 
-        return self._ask(of)
+        return self.ask(of)
 
     def sql(self, statement: str, limits: Limits | None = None) -> pa.Table:
         """Return what an SQL statement over this version's rows answers.
@@ -343,10 +343,21 @@ class Engine:
         UnknownIdError
             If one is not stored.
         """
-        return self._ask(lambda searcher: example.stored(searcher.snapshot, list(ids)))
+        return self.ask(lambda searcher: example.stored(searcher.snapshot, list(ids)))
 
-    def _ask(self, of: Callable[[Searcher], T]) -> T:
-        """Answer from one searcher, should another thread move on meanwhile; give up segments found damaged."""
+    def ask(self, of: Callable[[Searcher], T]) -> T:
+        """Answer from one searcher, should another thread move on meanwhile; give up segments found damaged.
+
+        Parameters
+        ----------
+        of
+            Makes the answer; called again, with another searcher, if it came upon a damaged segment.
+
+        Raises
+        ------
+        DamageError
+            If the table itself is damaged.
+        """
         while True:
             searcher = self._searcher
             try:

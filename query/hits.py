@@ -119,13 +119,13 @@ class Hits:
             data[name] = pa.array(self.column(name), COLUMNS[name])
         table = pa.table(data)
         if geometry:
-            files, rows = self._places()
+            files, rows = self.places()
             fetched = self._snapshot.fetch(files, rows, FETCHED)
             for name in fetched.column_names:
                 table = table.append_column(fetched.schema.field(name), fetched[name])
         return table
 
-    def _places(self) -> tuple[list[str], NDArray[np.int64]]:
+    def places(self) -> tuple[list[str], NDArray[np.int64]]:
         """Return the table file and row of every hit."""
         files, places = [""] * len(self), np.zeros(len(self), np.int64)
         for i, found in enumerate(self._found):

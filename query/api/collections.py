@@ -74,7 +74,7 @@ class Collection:
     def ask(self, of: Callable[[Searcher], T]) -> T:
         """Answer from one searcher; see :class:`query.engine.Engine`."""
         one_thread()
-        return self.engine._ask(of)  # noqa: SLF001 - the engine's own way round damage
+        return self.engine.ask(of)
 
     @property
     def bounded(self) -> Engine:

@@ -89,7 +89,7 @@ def _answer(of: Collection, to: Links, settings: Settings, asked: Search, form: 
 def _render(of: Collection, to: Links, hits: Hits, form: str) -> Response:
     table = hits.to_arrow()
     names = {JSON: ("inputs",), GEOJSON: ("geometry", "inputs"), ARROW: ("geometry",)}[form]
-    files, places = hits._places()  # noqa: SLF001 - to read them from the shelf and not from the disk
+    files, places = hits.places()  # read from the shelf and not from the disk
     for name, column in zip(names, of.shelf.take(files, places, names), strict=True):
         table = table.append_column(name, column)
     report: dict[str, Any] = hits.report.to_dict()

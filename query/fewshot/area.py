@@ -128,9 +128,7 @@ def classify_area(
     """
     filter_ = Filter.parse(bbox, within, cells, between, where)
     model = Model(labelled, method, k=k, abstain_below=abstain_below)
-    return engine._ask(  # noqa: SLF001 - the engine's own way round damage
-        lambda searcher: _write(searcher, searcher.select(filter_), model, Path(path), progress)
-    )
+    return engine.ask(lambda searcher: _write(searcher, searcher.select(filter_), model, Path(path), progress))
 
 
 def classify_ids(

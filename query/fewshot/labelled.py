@@ -110,7 +110,7 @@ class Labelled:
             found = _by_id(snapshot, given) if isinstance(given, sources.Ids) else _by_place(snapshot, given)
             return cls._make(*found)
 
-        return engine._ask(of)  # noqa: SLF001 - the engine's own way round damage
+        return engine.ask(of)
 
     @classmethod
     def _make(

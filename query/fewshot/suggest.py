@@ -81,7 +81,7 @@ def suggest(
         pool = _gather(searcher, searcher.select(filter_), model, max(POOL, int(n)))
         return _table(pool, _choose(pool, model.known, int(n)), labelled.names)
 
-    return engine._ask(of)  # noqa: SLF001 - the engine's own way round damage
+    return engine.ask(of)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -72,9 +72,7 @@ class Functions:
         """Return the vectors of rows of the table."""
         raw = np.frombuffer(bytes.fromhex("".join(ids.to_pylist())), "V16")
         places = cells.to_numpy(zero_copy_only=False)
-        found = self._engine._ask(  # noqa: SLF001 - the engine's own way round damage
-            lambda searcher: stored.vectors(searcher.snapshot, raw, places)
-        )
+        found = self._engine.ask(lambda searcher: stored.vectors(searcher.snapshot, raw, places))
         return self._vectors(found)
 
     def chip_vector(self, ids: pa.ChunkedArray) -> pa.Array:
