@@ -16,7 +16,7 @@ from embedstore import schema
 from embedstore.errors import InputError, storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from query.hits import Hits
@@ -35,11 +35,16 @@ def choose_format(name: str | None, path: Path | None) -> str:
     InputError
         If there is no such format, or GeoParquet has no file to go to.
     """
-    chosen = name or _BY_SUFFIX.get(path.suffix.lower() if path else "", "table")
-    if chosen not in FORMATS:
-        raise InputError(f"there is no format {chosen!r}; choose one of {', '.join(FORMATS)}.")
-    if chosen == "geoparquet" and path is None:
-        raise InputError("GeoParquet is binary and needs a file to go to; add -o hits.parquet.")
+    return choose(FORMATS, _BY_SUFFIX, name, path)
+
+
+def choose(formats: Sequence[str], by_suffix: Mapping[str, str], name: str | None, path: Path | None) -> str:
+    """Choose among some formats as :func:`choose_format` does; one whose name ends in parquet needs a file."""
+    chosen = name or by_suffix.get(path.suffix.lower() if path else "", "table")
+    if chosen not in formats:
+        raise InputError(f"there is no format {chosen!r}; choose one of {', '.join(formats)}.")
+    if chosen.endswith("parquet") and path is None:
+        raise InputError("Parquet is binary and needs a file to go to; add -o F.parquet.")
     return chosen
 
 

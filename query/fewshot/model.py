@@ -47,8 +47,8 @@ def estimator(method: str, *, k: int = NEIGHBOURS, abstain_below: float = 0.0) -
 
     if method == "knn":
         return known.KNN(int(k), abstain_below=abstain_below)
-    made: type[FewShot] = {"probe": known.Probe, "forest": known.Forest, "prototype": known.Prototype}[method]
-    return made(abstain_below=abstain_below)
+    others: dict[str, type[FewShot]] = {"probe": known.Probe, "forest": known.Forest, "prototype": known.Prototype}
+    return others[method](abstain_below=abstain_below)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -17,7 +17,7 @@ import shapely
 
 from embedstore import schema
 from embedstore.errors import InputError, storage_errors
-from query.output import replace_file
+from query import output
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,12 +40,7 @@ def choose_format(name: str | None, path: Path | None) -> str:
     InputError
         If there is no such format, or Parquet has no file to go to.
     """
-    chosen = name or _BY_SUFFIX.get(path.suffix.lower() if path else "", "table")
-    if chosen not in FORMATS:
-        raise InputError(f"there is no format {chosen!r}; choose one of {', '.join(FORMATS)}.")
-    if chosen == "parquet" and path is None:
-        raise InputError("Parquet is binary and needs a file to go to; add -o rows.parquet.")
-    return chosen
+    return output.choose(FORMATS, _BY_SUFFIX, name, path)
 
 
 def render(table: pa.Table, form: str) -> str:
@@ -75,10 +70,10 @@ def save(table: pa.Table, form: str, path: Path) -> None:
         If the file cannot be written.
     """
     if form == "parquet":
-        replace_file(path, lambda draft: write_parquet(table, draft))
+        output.replace_file(path, lambda draft: write_parquet(table, draft))
     else:
         text = render(table, form)
-        replace_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+        output.replace_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
 def geometries(table: pa.Table) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
 
 
-class FewShot(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+class FewShot(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc] # scikit-learn has no types
     """A classifier of few labelled vectors.
 
     Parameters
@@ -71,10 +72,10 @@ class FewShot(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-le
             won[confidence.max(axis=1) < self.abstain_below] = None
         return won
 
+    @abstractmethod
     def _learn(self, vectors: Floats, codes: NDArray[np.int64], weights: NDArray[np.float64]) -> None:
         """Learn from vectors, the numbers of their classes, and what each counts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _confidence(self, vectors: Floats) -> Floats:
         """Return the confidence in each class."""
-        raise NotImplementedError
