@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import ArrayLike, NDArray
 
-    from query.answer import Own
     from query.classify import Classified
     from query.hits import Hits
     from query.sql import Limits, Session
@@ -168,7 +167,7 @@ class Engine:
         filter_ = Filter.parse(bbox, within, cells, between, where)
 
         def of(searcher: Searcher) -> Hits:
-            query, own = self._query(searcher.snapshot, vector, chip, id, at, like, unlike)
+            query, own = example.question(searcher.snapshot, self.encode_chip, vector, chip, id, at, like, unlike)
             return answer(searcher, query, searcher.select(filter_), int(k), goal, spread or 0.0, own)
 
         return self.ask(of)
@@ -281,7 +280,7 @@ class Engine:
         filter_ = Filter.parse(bbox, within, cells, between, where)
 
         def of(searcher: Searcher) -> pa.Table:
-            query, _ = self._query(searcher.snapshot, vector, chip, id, at, like, unlike)
+            query, _ = example.question(searcher.snapshot, self.encode_chip, vector, chip, id, at, like, unlike)
             return heat_map(searcher, searcher.select(filter_), query, resolution)
 
         return self.ask(of)
@@ -376,36 +375,6 @@ class Engine:
                 raise error
             self._bad |= {damaged}
             self._searcher = self._open()
-
-    def _query(
-        self,
-        snapshot: Snapshot,
-        vector: ArrayLike | None,
-        chip: str | Path | None,
-        id_: str | None,
-        at: tuple[float, float] | None,
-        like: Sequence[str],
-        unlike: Sequence[str],
-    ) -> tuple[NDArray[np.float32], Own | None]:
-        """Return the query vector, and the one stored chip that it is of, if it is."""
-        dimension = self.store.encoder.dimension
-        positive: list[NDArray[np.float32]] = []
-        ids = ([id_] if id_ is not None else []) + ([like] if isinstance(like, str) else list(like))
-        against = [unlike] if isinstance(unlike, str) else list(unlike)
-        if vector is not None:
-            positive.append(to_unit(vector, dimension))
-        if chip is not None:
-            positive.append(self.encode_chip(chip))
-        if at is not None:
-            ids.append(example.nearest_chip(snapshot, float(at[0]), float(at[1])))
-        if ids:
-            positive.append(example.stored(snapshot, ids))
-        if not positive:
-            raise QueryError("there is nothing to look for; give a chip, a position, an id or a vector.")
-        negative = example.stored(snapshot, against) if against else np.empty((0, dimension), np.float32)
-        examples = np.concatenate(positive)
-        one = example.own(snapshot, ids[0]) if len(examples) == len(ids) == 1 and not against else None
-        return example.combine(examples, negative), one
 
 
 def _check_k(k: Any) -> None:

@@ -11,9 +11,10 @@ from embedstore.snapshot import id_bytes
 from embedstore.vectors import to_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from embedstore.snapshot import Piece, Snapshot
 
@@ -21,6 +22,52 @@ EARTH = 6_371_008.8
 """Mean radius of the Earth in metres (IUGG)."""
 AGAINST = 0.5
 """Weight of the mean negative against the mean positive, as in Rocchio's relevance feedback."""
+
+
+def question(
+    snapshot: Snapshot,
+    encode: Callable[[str | Path], NDArray[np.float32]],
+    vector: ArrayLike | None,
+    chip: str | Path | None,
+    id_: str | None,
+    at: tuple[float, float] | None,
+    like: Sequence[str],
+    unlike: Sequence[str],
+) -> tuple[NDArray[np.float32], tuple[Piece, int] | None]:
+    """Return the query vector, shape (1, d), and the one stored chip that it is of, if it is: piece and row.
+
+    Parameters
+    ----------
+    encode
+        Makes a unit vector, shape (1, d), of a raster file.
+    vector, chip, id_, at, like, unlike
+        See :meth:`query.engine.Engine.search`.
+
+    Raises
+    ------
+    QueryError
+        If there is nothing to look for, or the examples cancel out.
+    UnknownIdError
+        If an id is not stored.
+    """
+    dimension = snapshot.encoder.dimension
+    positive: list[NDArray[np.float32]] = []
+    ids = ([id_] if id_ is not None else []) + ([like] if isinstance(like, str) else list(like))
+    against = [unlike] if isinstance(unlike, str) else list(unlike)
+    if vector is not None:
+        positive.append(to_unit(vector, dimension))
+    if chip is not None:
+        positive.append(encode(chip))
+    if at is not None:
+        ids.append(nearest_chip(snapshot, float(at[0]), float(at[1])))
+    if ids:
+        positive.append(stored(snapshot, ids))
+    if not positive:
+        raise QueryError("there is nothing to look for; give a chip, a position, an id or a vector.")
+    negative = stored(snapshot, against) if against else np.empty((0, dimension), np.float32)
+    examples = np.concatenate(positive)
+    one = own(snapshot, ids[0]) if len(examples) == len(ids) == 1 and not against else None
+    return combine(examples, negative), one
 
 
 def combine(positive: NDArray[np.float32], negative: NDArray[np.float32]) -> NDArray[np.float32]:
