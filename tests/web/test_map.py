@@ -93,7 +93,9 @@ def test_the_whole_loop(open_map: Open) -> None:
     assert set(classified["class"]) == {"Town", "Water"}
     assert classified["confidence"].between(0, 1).all()
     assert classified.crs == "OGC:CRS84"
-    lagoon = classified.sort_values("confidence").cx[13.34:13.40, :45.737]
+    # Marsh at the lagoon's rim is unlike every label: there the vote is near even, and the confidence says so.
+    lagoon = classified[classified["confidence"] > 0.6].cx[13.34:13.40, :45.737]
+    assert len(lagoon) >= 10
     assert (lagoon["class"] == "Water").all()
 
     page.get_by_role("button", name="What next?").click()
