@@ -13,7 +13,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 WEB = Path(__file__).parent / "query" / "web"
-SOURCES = ("index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts", "src")
+SOURCES = ("index.html", "docs.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts", "src")
 STAMP = "sources.sha256"
 """In ``dist``: the digest of what it was built from."""
 NODE = (22, 18)
@@ -43,7 +43,7 @@ def build() -> Path:
         If Node.js cannot be found, or npm fails.
     """
     if not fresh():
-        for command in (["ci", "--no-audit", "--no-fund"], ["run", "build"]):
+        for command in (["ci", "--ignore-scripts", "--no-audit", "--no-fund"], ["run", "build"]):
             npm(*command)
         (WEB / "dist" / STAMP).write_text(digest(), encoding="utf-8")
     return WEB / "dist"

@@ -73,6 +73,7 @@ def create_app(stores: Sequence[Path], settings: Settings | None = None) -> Fast
         version=version("embedstore"),
         summary="Similarity search, SQL and few-shot labels over embeddings of Earth observation.",
         lifespan=_lifespan,
+        docs_url=None,  # FastAPI's own page loads its parts from elsewhere; ours is in pages
         redoc_url=None,
     )
     app.state.service = service

@@ -13,6 +13,7 @@ from embedstore.extras import faiss
 from query.api.problems import Problem
 from query.api.scenes import Scenes
 from query.api.shelf import Shelf
+from query.api.tilecache import Tiles
 from query.engine import Engine
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Collection:
         self.path = path
         self.engine = Engine(path)
         self.shelf = Shelf(self.engine.store.path, settings.cache_mb << 20)
+        self.tiles = Tiles(lambda: self.version, settings.tile_cache_mb << 20)
         self._scenes = Scenes(self.engine.store.path)
         self._seen = self._signature()
         self._moving = threading.Lock()

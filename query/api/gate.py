@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from query.api.settings import Settings
 
-OPEN = frozenset({"/", "/healthz", "/readyz", "/conformance", "/openapi.json", "/docs", "/icon.svg"})
+OPEN = frozenset({"/", "/healthz", "/readyz", "/conformance", "/openapi.json", "/docs"})
 """Paths that need no key: the map's page and its files, the documentation, and what a load balancer asks."""
 OPEN_FOLDER = "/assets/"
 RETRY_SECONDS = "1"

@@ -24,7 +24,7 @@ CONFORMS = tuple(
     for part, name in (("features-1", "core"), ("features-1", "geojson"))
 )
 NO_MAP = """<!doctype html><html lang="en"><meta charset="utf-8"><title>embedstore</title>
-<p>This installation has no map. The service is described at <a href="docs">/docs</a>.</p></html>"""
+<p>This installation has no map. The service is described at <a href="openapi.json">/openapi.json</a>.</p></html>"""
 
 router = APIRouter(tags=["Operation"])
 
@@ -55,9 +55,9 @@ def mount(app: FastAPI) -> None:
     """Serve the map's files."""
     if (DIST / "assets").is_dir():
         app.mount("/assets", StaticFiles(directory=DIST / "assets"), name="assets")
-        app.get("/icon.svg", include_in_schema=False)(icon)
+        app.get("/docs", include_in_schema=False)(docs)
 
 
-def icon() -> FileResponse:
-    """Return the map's icon."""
-    return FileResponse(DIST / "icon.svg")
+def docs() -> FileResponse:
+    """Return the page that shows the OpenAPI document."""
+    return FileResponse(DIST / "docs.html", headers={"Cache-Control": "no-cache"})

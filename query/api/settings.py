@@ -53,8 +53,8 @@ class Settings:
         Chips that are classified while the client waits; more become a job.
     sql_seconds, sql_memory_mb, sql_rows
         Of one SQL statement.
-    cache_mb
-        Memory for what was read from the tables' files.
+    cache_mb, tile_cache_mb
+        Memory of each store for what was read from its table's files, and for vector tiles.
     refresh_seconds
         How often a store is looked at for a new version.
     jobs_folder
@@ -87,6 +87,7 @@ class Settings:
     sql_memory_mb: int = 1_024
     sql_rows: int = 10_000
     cache_mb: int = 256
+    tile_cache_mb: int = 64
     refresh_seconds: float = 10.0
     jobs_folder: Path = field(default_factory=_jobs_folder)
     jobs_at_once: int = 1

@@ -43,8 +43,8 @@ WHILE = "private, max-age=60"
 def footprint_tile(of: Of, settings: Limits, z: int, x: int, y: int) -> Response:
     """Draw the chips of a tile (layer `chips`); where they would be too small or too many, H3 cells (layer `cells`)."""
     tile = Tile(z, x, y)
-    body = of.ask(lambda searcher: _footprints(searcher, of, tile, settings.max_tile_features))
-    return _tile(body)
+    most = settings.max_tile_features
+    return _tile(of.tiles.get((tile,), lambda: of.ask(lambda searcher: _footprints(searcher, of, tile, most))))
 
 
 @router.get(
@@ -64,7 +64,8 @@ async def heat_tile(
     """Draw the heat map of a tile: layer `heat`, H3 cells with chips, mean and best cosine similarity."""
     tile = Tile(z, x, y)
     asked = HeatMap.model_construct(id=id, positives=_split(positives), negatives=_split(negatives), between=between)
-    return _tile(await service.heavy.run(_heat, of, service.settings, tile, asked))
+    key = (tile, asked.model_dump_json())
+    return _tile(await service.heavy.run(of.tiles.get, key, lambda: _heat(of, service.settings, tile, asked)))
 
 
 def _split(ids: list[str]) -> list[str]:

@@ -7,10 +7,11 @@ export default defineConfig({
   base: "./",
   build: {
     target: "es2022",
-    chunkSizeWarningLimit: 1500,
+    chunkSizeWarningLimit: 2000,
     reportCompressedSize: false,
     license: { fileName: "licenses.md" },
+    rollupOptions: { input: ["index.html", "docs.html"] },
   },
   worker: { format: "es" },
-  server: { proxy: { "/collections": service, "/jobs": service } },
+  server: { proxy: { "/collections": service, "/jobs": service, "/openapi.json": service } },
 });

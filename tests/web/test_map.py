@@ -17,7 +17,7 @@ from tests.web.conftest import CHIP, click_map, serving, settle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Download, Page
+    from playwright.sync_api import Browser, Download, Page
 
     from tests.web.conftest import Open
 
@@ -251,3 +251,14 @@ def test_it_asks_nobody_but_its_own_service(open_map: Open, service: str) -> Non
     settle(page)
     assert asked
     assert all(url.startswith((service, "blob:", "data:")) for url in asked)
+
+
+def test_the_documentation_is_drawn_from_what_is_served(browser: Browser, service: str) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{service}docs")
+    page.locator(".opblock-summary-path", has_text="/search").click()
+    page.get_by_text("Find the chips most like one or more examples").first.wait_for()
+    assert [url for url in asked if not url.startswith((service, "data:"))] == []
+    page.close()
