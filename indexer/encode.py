@@ -207,7 +207,7 @@ def _plan_all(
 def _create(path: Path, name: str, plans: list[ChipPlan], bands: Sequence[str] | None) -> Store:
     """Make an encoder from the scenes and a store for it; open the store of whoever was quicker."""
     first = plans[0].raster
-    chosen = first.bands.select(bands, first.path).names if bands is not None else first.bands.names
+    chosen = first.bands.select(bands, first.path).names if bands is not None else _bands(name, first)
     able = [p for p in plans if set(chosen) <= set(p.raster.bands.names)]
     with tempfile.TemporaryDirectory(prefix="embedstore-") as folder:
         made = registry.make(name, sample.draw(able, chosen), Path(folder))
@@ -216,6 +216,12 @@ def _create(path: Path, name: str, plans: list[ChipPlan], bands: Sequence[str] |
             return Store.create(path, made, grid, Path(folder) / WEIGHTS)
         except StoreExistsError:
             return Store.open(path)
+
+
+def _bands(encoder: str, raster: Raster) -> tuple[str, ...]:
+    """Return the bands that an encoder was trained on, as far as a scene has them; all if it takes any."""
+    wanted = registry.bands(encoder)
+    return tuple(b for b in wanted if b in raster.bands.names) or raster.bands.names
 
 
 def _check(

@@ -76,6 +76,11 @@ class Architecture(Protocol):
         ...
 
     @classmethod
+    def bands(cls, name: str) -> tuple[str, ...]:
+        """Return the bands that it was trained on, in order; none if any will do."""
+        ...
+
+    @classmethod
     def make(cls, name: str, sample: Sample, folder: Path) -> EncoderSpec:
         """Make an encoder for scenes like the sample, and write its weights into a folder."""
         ...

@@ -73,6 +73,11 @@ class RandomConvolutionalFeatures:
         return CHIP_SIZE
 
     @classmethod
+    def bands(cls, name: str) -> tuple[str, ...]:  # noqa: ARG003 - the protocol's name
+        """Return none: any bands will do."""
+        return ()
+
+    @classmethod
     def make(cls, name: str, sample: Sample, folder: Path) -> EncoderSpec:
         """Take filters from the sample, measure their responses on it, and write both."""
         from safetensors.numpy import save_file  # noqa: PLC0415

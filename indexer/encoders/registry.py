@@ -77,6 +77,17 @@ def chip_size(name: str) -> int:
     return find(name).chip_size(name)
 
 
+def bands(name: str) -> tuple[str, ...]:
+    """Return the bands that an encoder was trained on, in order; none if any will do.
+
+    Raises
+    ------
+    EncoderError
+        If there is no such encoder.
+    """
+    return find(name).bands(name)
+
+
 def make(name: str, sample: Sample, folder: Path) -> EncoderSpec:
     """Make an encoder for scenes like the sample; its weights go into `folder`.
 

@@ -60,6 +60,11 @@ class TimmBackbone:
         return int(_known(model).input_size[-1])
 
     @classmethod
+    def bands(cls, name: str) -> tuple[str, ...]:  # noqa: ARG003 - the protocol's name
+        """Return none: any number of bands will do."""
+        return ()
+
+    @classmethod
     def make(cls, name: str, sample: Sample, folder: Path) -> EncoderSpec:
         """Create the network, fill it, and write its weights."""
         import torch  # noqa: PLC0415
