@@ -40,8 +40,8 @@ COMMANDS = (
     "compact",
     "vacuum",
 )
-OWN_CLASSES = "query.fewshot.estimators"
-"""Scikit-learn's classifiers, made ours: whoever imports them wants scikit-learn."""
+OWN_CLASSES = ("query.fewshot.estimators", "indexer.networks")
+"""Scikit-learn's classifiers and torch's modules, made ours: whoever imports them wants those libraries."""
 SOURCES = [p for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py"))]
 
 

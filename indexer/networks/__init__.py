@@ -1,0 +1,1 @@
+"""Plain torch modules: the networks of the encoders, without any training."""
