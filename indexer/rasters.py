@@ -299,7 +299,18 @@ def _lonlat(crs: Any, transform: Any, col: Any, row: Any) -> tuple[NDArray[np.fl
 
 
 def _gsd(path: Path, source: Any) -> float:
-    """Return the mean side of the central pixel in metres, measured on the ellipsoid, to three digits."""
+    """Return the mean side of the central pixel in metres, to three digits."""
+    return float(f"{sum(pixel_sides(path, source)) / 2:.3g}")
+
+
+def pixel_sides(path: Path, source: Any) -> tuple[float, float]:
+    """Return width and height of the central pixel of an open rasterio dataset in metres, measured on the ellipsoid.
+
+    Raises
+    ------
+    RasterError
+        If it lies nowhere on Earth.
+    """
     row, col = source.height / 2, source.width / 2
     try:
         lon, lat = _lonlat(source.crs, source.transform, np.array([col, col + 1, col]), np.array([row, row, row + 1]))
@@ -311,4 +322,4 @@ def _gsd(path: Path, source: Any) -> float:
     sides = np.linalg.norm(place[:, 1:] - place[:, :1], axis=0)
     if not (np.isfinite(sides).all() and sides.min() > 0):
         raise RasterError(f"the centre of {path} lies nowhere on Earth; its CRS or geotransform is wrong.")
-    return float(f"{sides.mean():.3g}")
+    return float(sides[0]), float(sides[1])

@@ -127,6 +127,11 @@ def write(path: Path, model: Model, *, half: bool = True) -> None:
         What to write.
     half
         Whether floating point tensors are kept in half precision.
+
+    Raises
+    ------
+    EncoderError
+        If a tensor holds what is not finite, or is too large for half precision.
     """
     import torch  # noqa: PLC0415
     from safetensors.torch import save  # noqa: PLC0415
@@ -135,6 +140,12 @@ def write(path: Path, model: Model, *, half: bool = True) -> None:
         name: (t.to(torch.float16) if half and t.is_floating_point() else t).detach().cpu().contiguous()
         for name, t in model.tensors.items()
     }
+    for name, tensor in kept.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise EncoderError(
+                f"tensor {name} of model {model.architecture!r} holds numbers that are not finite"
+                f"{' in half precision' if half else ''}; nothing was written to {path}."
+            )
     write_bytes(path, save(kept, {KEY: canonical_json(model.describe()).decode()}))
 
 

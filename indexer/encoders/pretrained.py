@@ -38,22 +38,22 @@ class Pretrained:
         _, shipped, file = _parse(name)
         if shipped or _is_digest(file):
             return name
-        return f"{cls.family}@{sha256(_file(name))[:12]}"
+        return f"{cls.family}@{sha256(locate(name))[:12]}"
 
     @classmethod
     def chip_size(cls, name: str) -> int:
         """Return the side of the chips that it was trained on."""
-        return int(model_file.describe(_file(name))["chip_size"])
+        return int(model_file.describe(locate(name))["chip_size"])
 
     @classmethod
     def bands(cls, name: str) -> tuple[str, ...]:
         """Return the bands of its first modality, in order."""
-        return tuple(model_file.describe(_file(name))["modalities"][0]["bands"])
+        return tuple(model_file.describe(locate(name))["modalities"][0]["bands"])
 
     @classmethod
     def make(cls, name: str, sample: Sample, folder: Path) -> EncoderSpec:
         """Fit a model to the scenes of a new store, and put its file there."""
-        path = _file(name)
+        path = locate(name)
         model = model_file.read(path)
         if model.architecture != cls.family:
             raise EncoderError(f"{path} holds a model of {model.architecture!r}, not of {cls.family!r}.")
@@ -114,8 +114,8 @@ def _parse(name: str) -> tuple[str, str, str]:
     return family, shipped, ""
 
 
-def _file(name: str) -> Path:
-    """Return where a model is.
+def locate(name: str) -> Path:
+    """Return the file of a model by its name, ``FAMILY:MODEL`` or ``FAMILY@FILE``.
 
     Raises
     ------

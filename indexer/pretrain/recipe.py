@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+import inspect
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from embedstore.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import torch
 
@@ -54,6 +56,26 @@ class Schedule:
             raise SpecError(
                 f"a schedule needs a learning rate above 0 and no negative weight decay or clip, not {self}."
             )
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        return self.lr * (1 + math.cos(math.pi * (step - self.warmup) / (self.steps - self.warmup))) / 2
+
+    def scaled(self, steps: int | None = None, batch: int | None = None) -> Schedule:
+        """Return it for other steps, with the same share of warm-up, and another batch, with the rate in proportion.
+
+        The rate follows the batch as in Goyal et al. 2017, "Accurate, large minibatch SGD".
+
+        Raises
+        ------
+        SpecError
+            If one of them is below 1.
+        """
+        steps, batch = self.steps if steps is None else steps, self.batch if batch is None else batch
+        warmup = round(self.warmup * steps / self.steps)
+        return replace(self, steps=steps, batch=batch, warmup=warmup, lr=self.lr * max(batch, 1) / self.batch)
 
 
 class Recipe(Protocol):
@@ -119,8 +141,30 @@ def find(name: str) -> type[Recipe]:
     SpecError
         If there is none.
     """
-    for module in _OURS:
-        importlib.import_module(f"indexer.pretrain.{module}")
+    if name not in _RECIPES:
+        for module in _OURS:
+            importlib.import_module(f"indexer.pretrain.{module}")
     if name not in _RECIPES:
         raise SpecError(f"there is no recipe {name!r}; known are {', '.join(sorted(_RECIPES))}.")
     return _RECIPES[name]
+
+
+def make(name: str, config: str, options: Mapping[str, Any]) -> Recipe:
+    """Make a recipe for a configuration.
+
+    Raises
+    ------
+    SpecError
+        If there is no such recipe or configuration, or the recipe has no such option.
+    """
+    recipe = find(name)
+    if config not in CONFIGS:
+        raise SpecError(f"there is no configuration {config!r}; choose {' or '.join(CONFIGS)}.")
+    try:
+        inspect.signature(recipe).bind(config, **options)
+    except TypeError as error:
+        known = ", ".join(list(inspect.signature(recipe).parameters)[1:]) or "none"
+        raise SpecError(
+            f"recipe {name} does not take {', '.join(options)} ({error}); its options are: {known}."
+        ) from error
+    return recipe(config, **options)
