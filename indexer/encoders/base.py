@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -58,6 +58,29 @@ class Encoder(Protocol):
         ------
         EncoderError
             If the network gives a vector without direction.
+        """
+        ...
+
+
+@runtime_checkable
+class PixelEncoder(Protocol):
+    """An encoder whose vectors are means over pixels, so that it can tell which of them are like a query."""
+
+    def similarity(
+        self, pixels: Mapping[str, NDArray[np.float32]], valid: NDArray[np.bool_], query: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the cosine between each pixel and a query.
+
+        Parameters
+        ----------
+        pixels, valid
+            As :meth:`Encoder.encode` takes them, n chips.
+        query
+            Unit vector, shape (dimension,) or (1, dimension).
+
+        Returns
+        -------
+        float32, shape (n, size, size), NaN where there is no data.
         """
         ...
 
