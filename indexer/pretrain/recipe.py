@@ -149,6 +149,11 @@ def find(name: str) -> type[Recipe]:
     return _RECIPES[name]
 
 
+def name_of(recipe: Recipe) -> str:
+    """Return the name under which a recipe is registered, or that of its class if it is not."""
+    return next((name for name, known in _RECIPES.items() if type(recipe) is known), type(recipe).__name__)
+
+
 def make(name: str, config: str, options: Mapping[str, Any]) -> Recipe:
     """Make a recipe for a configuration.
 
