@@ -1,0 +1,94 @@
+"""Vision transformers (Dosovitskiy et al. 2021), one for each modality, that end in a common space of unit vectors."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch.nn import functional as fn
+
+from embedstore.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a tower is.
+
+    Parameters
+    ----------
+    image, patch
+        Sides of its chips and of a token, in pixels.
+    width, depth, heads
+        Of the transformer.
+    dimension
+        Length of its vectors.
+    """
+
+    image: int
+    patch: int
+    width: int
+    depth: int
+    heads: int
+    dimension: int
+
+    def __post_init__(self) -> None:
+        if min(self.image, self.patch, self.width, self.depth, self.heads, self.dimension) < 1:
+            raise SpecError(f"every number of a tower must be at least 1, not {asdict(self)}.")
+        if self.image % self.patch or self.width % self.heads:
+            raise SpecError(
+                f"patches of {self.patch} pixels must divide the chip of {self.image}, and {self.heads} heads the "
+                f"width of {self.width}."
+            )
+
+
+SIZES = {
+    "small": Size(image=64, patch=8, width=128, depth=6, heads=4, dimension=128),
+    "paper": Size(image=448, patch=16, width=768, depth=12, heads=12, dimension=512),
+}
+"""`small` has 1.2 million parameters a tower; `paper` is ViT-B/16 on chips of 4.5 km, 87 million a tower. The width of
+the common space is not known of the paper; 512 is that of CLIP's ViT-B (Radford et al. 2021)."""
+
+
+class Tower(torch.nn.Module):
+    """Patches of all channels, a transformer with a class token, a linear projection of that token, length one.
+
+    Chips of other sizes than it was made for are taken too: its position embeddings are resampled to their grid, and
+    a side that patches do not divide is filled up with zeros.
+
+    Parameters
+    ----------
+    channels
+        Of its modality.
+    size
+        How large it is.
+    """
+
+    def __init__(self, channels: int, size: Size) -> None:
+        super().__init__()
+        self.vit = VisionTransformer(
+            img_size=size.image,
+            patch_size=size.patch,
+            in_chans=channels,
+            embed_dim=size.width,
+            depth=size.depth,
+            num_heads=size.heads,
+            num_classes=0,
+            global_pool="token",
+            dynamic_img_size=True,
+            dynamic_img_pad=True,
+        )
+        self.projection = torch.nn.Linear(size.width, size.dimension, bias=False)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Return unit vectors, float32 of shape (n, dimension), of z-scores of shape (n, channels, h, w)."""
+        return fn.normalize(self.projection(self.vit(z)).float(), dim=1)
+
+
+def towers(channels: Mapping[str, int], size: Size) -> torch.nn.ModuleDict:
+    """Return a tower for each modality, by name; `channels` says how many each has."""
+    return torch.nn.ModuleDict({name: Tower(count, size) for name, count in channels.items()})
