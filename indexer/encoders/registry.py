@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound="Architecture")
 
 _ARCHITECTURES: dict[str, type[Architecture]] = {}
-_OURS = ("rcf", "timm_backbone", "dense", "clip")
+_OURS = ("rcf", "timm_backbone", "dense", "clip", "mpmae")
 
 
 def register(pattern: str) -> Callable[[type[A]], type[A]]:
