@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from embedstore.errors import EncoderError
+from embedstore.errors import BandError, EncoderError
 from indexer.encoders import model_file
 from indexer.encoders.base import WEIGHTS, unit
 from indexer.encoders.device import Runner
@@ -20,13 +20,14 @@ from indexer.encoders.pretrained import Pretrained
 from indexer.encoders.registry import register
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from embedstore.spec import EncoderSpec
     from indexer.encoders.model_file import Model
+    from indexer.networks.unet import PixelEmbedding
 
 AT_ONCE = 2
 """Chips whose pixels' vectors are held at once on the CPU: of more, they do not stay in the cache."""
@@ -42,7 +43,7 @@ class Dense(Pretrained):
     def __init__(self, spec: EncoderSpec, folder: Path, device: str) -> None:
         (modality,) = spec.modalities
         self.spec = spec
-        network = _network(model_file.read(folder / WEIGHTS), modality.bands)
+        network = network_of(model_file.read(folder / WEIGHTS), modality.bands)
         size, half = spec.chip_size, True
         self._pooled = Runner(_pooled(network), modality, device, chip_size=size, masked=True, half=half)
         self._pixels = Runner(network, modality, device, chip_size=size, half=half)
@@ -69,19 +70,24 @@ class Dense(Pretrained):
         return out
 
 
-def _network(model: Model, bands: tuple[str, ...]) -> Any:
-    """Build the network for some of the model's bands.
+def network_of(model: Model, bands: Sequence[str]) -> PixelEmbedding:
+    """Return a model's network for some of its bands, in the order given.
 
     A band that is missing would be 0, its mean, everywhere; so its filters of the first convolution are left out.
 
     Raises
     ------
+    BandError
+        If the model does not know a band.
     EncoderError
-        If the file's tensors are not those of the network that it names.
+        If its tensors are not those of the network that it names.
     """
     from indexer.networks.unet import PixelEmbedding  # noqa: PLC0415
 
     known = model.modalities[0].bands
+    strange = [band for band in bands if band not in known]
+    if strange:
+        raise BandError(f"the model takes the bands {','.join(known)}, and knows no {','.join(strange)}.")
     try:
         network = PixelEmbedding(**model.options)
         network.load_state_dict(model.tensors)

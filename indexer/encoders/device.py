@@ -67,14 +67,10 @@ class Runner:
     ) -> None:
         import torch  # noqa: PLC0415
 
-        if device not in {"auto", "cpu", "cuda"}:
-            raise EncoderError(f"there is no device {device!r}; choose auto, cpu or cuda.")
-        if device == "cuda" and not torch.cuda.is_available():
-            raise EncoderError("device cuda was asked for, and torch finds no CUDA device; use --device cpu.")
         self._torch = torch
         self._half = half
         self._masked = masked
-        self.kind = "cpu" if device == "cpu" or not torch.cuda.is_available() else "cuda"
+        self.kind = kind(device)
         if self.kind == "cpu":
             heap.keep()
         self._mean = torch.tensor(modality.mean, dtype=torch.float32).view(-1, 1, 1)
@@ -138,6 +134,23 @@ class Runner:
             z *= valid.unsqueeze(1)
         out = lane.network(z, valid) if self._masked else lane.network(z)
         return out.float().cpu().numpy()  # type: ignore[no-any-return]
+
+
+def kind(device: str) -> str:
+    """Return what a device is, ``cpu`` or ``cuda``; ``auto`` is CUDA if there is any.
+
+    Raises
+    ------
+    EncoderError
+        If there is no such device.
+    """
+    import torch  # noqa: PLC0415
+
+    if device not in {"auto", "cpu", "cuda"}:
+        raise EncoderError(f"there is no device {device!r}; choose auto, cpu or cuda.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise EncoderError("device cuda was asked for, and torch finds no CUDA device; use --device cpu.")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def _cpu_batch(chip_size: int) -> int:

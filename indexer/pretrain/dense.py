@@ -105,11 +105,9 @@ class Dense:
 
     dates = 2
 
-    def __init__(self, config: str, **options: Any) -> None:
+    def __init__(self, config: str) -> None:
         if config not in CONFIGS:
             raise SpecError(f"dense has no configuration {config!r}; choose one of {', '.join(CONFIGS)}.")
-        if options:
-            raise SpecError(f"dense takes no options, and {', '.join(options)} was given; leave it out.")
         self.config = CONFIGS[config]
         self.size = self.config.size
         self.schedule = self.config.schedule

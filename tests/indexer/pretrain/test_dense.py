@@ -208,8 +208,8 @@ def test_sizes_of_the_configurations() -> None:
 def test_what_makes_no_sense_is_refused(tiny: dense.Dense) -> None:
     with pytest.raises(SpecError, match="no configuration 'huge'"):
         dense.Dense("huge")
-    with pytest.raises(SpecError, match="patch was given"):
-        dense.Dense("small", patch=8)
+    with pytest.raises(SpecError, match="does not take patch"):
+        recipe.make("dense", "small", {"patch": 8})
     with pytest.raises(SpecError, match="optical"):
         tiny.network({})
     net = network(tiny)
