@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,8 @@ def read(path: Path, run: str) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no checkpoint")  # noqa: TRY301 - one way to say it
         held = torch.load(path, map_location="cpu", weights_only=True)
         found = Checkpoint(**held)
     except (OSError, RuntimeError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,7 @@ class Training:
         self._step, self._seconds, self._waited = 0, 0.0, 0.0
         self._restore()
         here.agree(self._network)
-        self._losses = Losses(begun.folder / LOSSES if here.first else None, self._step)
+        self._loss = float("nan")
 
     def go(
         self,
@@ -123,23 +124,24 @@ class Training:
         began = saved = time.monotonic()
         before, waited = self._seconds, self._waited
         pieces = (p for step in range(first, self._schedule.steps) for p in self._pieces(step))
-        with ahead(source, pieces, workers) as draws:
+        path = self._begun.folder / LOSSES if self._here.first else None
+        with closing(Losses(path, first)) as losses, ahead(source, pieces, workers) as draws:
             while self._step < self._schedule.steps:
-                self._train_step(draws)
+                self._train_step(draws, losses)
                 self._step += 1
                 now = time.monotonic()
                 self._seconds = before + now - began
                 chips = (self._step - first) * self._schedule.batch
                 share = (self._waited - waited) / (now - began)
-                progress(Status(self._step, self._schedule.steps, self._losses.last, chips / (now - began), share))
+                progress(Status(self._step, self._schedule.steps, losses.last, chips / (now - began), share))
                 if self._step % every_steps == 0 or now - saved >= every_seconds:
-                    self._save()
+                    self._save(losses)
                     saved = time.monotonic()
-        self._save()
+            self._save(losses)
+            self._loss = losses.last
 
     def finish(self) -> Report:
         """Write the model with its card."""
-        self._losses.close()
         run, chips = self._begun.run, self._step * self._schedule.batch
         seconds = max(self._seconds, 1e-9)
         path = self._begun.folder / MODEL
@@ -150,7 +152,7 @@ class Training:
             round(seconds, 1),
             round(chips / seconds, 1),
             round(self._waited / seconds, 4),
-            self._losses.last,
+            self._loss,
             _device_name(self._here),
         )
         if self._here.first:
@@ -180,7 +182,7 @@ class Training:
         for number in range(here.rank, self._schedule.batch // run.piece, here.world):
             yield Piece(run.piece, run.size, run.dates, run.seed, step, number)
 
-    def _train_step(self, draws: Iterator[tuple[Batch, ...]]) -> None:
+    def _train_step(self, draws: Iterator[tuple[Batch, ...]], losses: Losses) -> None:
         import torch  # noqa: PLC0415
 
         parts: dict[str, list[torch.Tensor]] = {}
@@ -192,15 +194,15 @@ class Training:
             for name, value in self._backward(piece, batches, len(pieces)).items():
                 parts.setdefault(name, []).append(value)
         self._here.average(self._network)
-        losses = {name: torch.stack(values).mean() for name, values in parts.items()}
-        losses["loss"] = self._here.mean(losses["loss"])
+        means = {name: torch.stack(values).mean() for name, values in parts.items()}
+        means["loss"] = self._here.mean(means["loss"])
         if self._schedule.clip:
-            losses["gradient"] = torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._schedule.clip)
+            means["gradient"] = torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._schedule.clip)
         rate = self._schedule.rate(self._step)
         set_rate(self._optimiser, rate)
         self._optimiser.step()
         self._optimiser.zero_grad()
-        self._losses.put(self._step, rate, losses)
+        losses.put(self._step, rate, means)
 
     def _backward(self, piece: Piece, batches: tuple[Batch, ...], passes: int) -> dict[str, torch.Tensor]:
         """Add the gradients of one pass; return its losses."""
@@ -229,9 +231,9 @@ class Training:
             ) from error
         self._step, self._seconds, self._waited = found.step, found.seconds, found.waited
 
-    def _save(self) -> None:
+    def _save(self, losses: Losses) -> None:
         """Write losses and checkpoint."""
-        self._losses.sync()
+        losses.sync()
         for name, tensor in self._network.state_dict().items():
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
                 raise EncoderError(
