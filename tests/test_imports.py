@@ -34,6 +34,7 @@ COMMANDS = (
     "suggest",
     "change",
     "serve",
+    "simulate",
     "delete",
     "info",
     "verify",

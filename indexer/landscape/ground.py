@@ -158,21 +158,22 @@ def _cover(noise: Noise, region: Region, terrain: Terrain, parcels: Parcels) -> 
     cover = np.where(low & (slope < 0.06), np.where(flood > 0.9, CLASS["wetland"], swamp), cover)
     bar = (bank < 3.2 * (0.6 + noise.smooth("bars", 12))) & (slope < 0.08)
     cover = np.where(bar, CLASS["bare"], cover)
-    cover = np.where((terrain.stream < 2.2) & (moist > 0.4) & (bush > -0.6), CLASS["trees"], cover)
+    bosk = 1.6 + 1.5 * noise.smooth("bosks", 20) + 1.4 * (moist - 1) - 4 * (noise.smooth("brooks", 130) < -0.5)
+    cover = np.where(terrain.stream < bosk, CLASS["trees"], cover)
     cold = warmth + 0.8 * bush
     cover = np.where(cold < 2.2, np.where(bush > 0.6, CLASS["shrubs"], CLASS["grass"]), cover)
     cover = np.where(cold < 0.3, np.where(dry > 1.2, CLASS["bare"], CLASS["moss"]), cover)
     cover = np.where((cold < -1.2) | ((slope > 0.85) & (bush > -0.2)), CLASS["bare"], cover)
-    return np.where(cold - 3 * slope < -4.6, CLASS["snow"], cover).astype(np.int8)
+    return np.where(cold + 2 * slope < -1.6, CLASS["snow"], cover).astype(np.int8)
 
 
 def _scatter_trees(noise: Noise, region: Region, under: NDArray[np.int8], stand: NDArray[np.float32]) -> None:
     """Let single trees stand in grass and bush, and glades in woods."""
     single = noise.white("trees")
-    sparse = noise.smooth("savanna", 50)
+    sparse = noise.fractal("savanna", 50, 3)
     open_ = (under == CLASS["grass"]) | (under == CLASS["shrubs"])
-    tree = open_ & (single > 2.1 - 1.3 * region.forest - 0.35 * sparse)
-    glade = (under == CLASS["trees"]) & (single > 1.9 + 0.6 * sparse)
+    tree = open_ & (single > 2.7 - 1.5 * region.forest * region.evergreen - 0.7 * sparse)
+    glade = (under == CLASS["trees"]) & (single > 2.6 - 0.5 * sparse)
     for where, woody, herbs in ((tree, 0.75, 0.2), (glade, 0.35, 0.5)):
         stand[0][where], stand[1][where] = woody, herbs
 
@@ -205,7 +206,7 @@ def _soils(noise: Noise, region: Region, terrain: Terrain) -> NDArray[np.float32
         field = noise.smooth(f"soil {k}", 140) + 0.6 * noise.fractal(f"vein {k}", 22, 3)
         shares[k] = weight * np.exp(np.float32(0.9) * field)
     shares[3] += 2.5 * (terrain.river - terrain.channel < 3)
-    shares[4] += 6 * terrain.mountain * step(terrain.slope, 0.15, 0.6) + 1.5 * step(terrain.slope, 0.25, 0.6)
+    shares[4] += 16 * terrain.mountain * (0.4 + step(terrain.slope, 0.15, 0.6)) + 1.5 * step(terrain.slope, 0.25, 0.6)
     return shares / shares.sum(axis=0)
 
 

@@ -87,7 +87,7 @@ def _relief(ground: Ground, surface: Surface) -> NDArray[np.float32]:
     rough = 0.13 * trees + 0.07 * built + 0.025
     wave = np.sin(2 * np.pi * ground.parcels.across / (2.2 + 1.4 * uniform(ground.parcels.block.ident, 51)))
     shade = 0.10 * step(ground.height, 4, 16) * trees
-    return (1 - shade + rough * grain + 0.07 * surface.rows * wave).clip(0.35, 1.7).astype(np.float32)
+    return (1 - shade + rough * grain + 0.035 * surface.rows * wave).clip(0.35, 1.7).astype(np.float32)
 
 
 def _sunlight(ground: Ground, month: int, lat: float) -> NDArray[np.float32]:

@@ -69,7 +69,9 @@ def dress(ground: Ground, month: int) -> Surface:
     _cover(shares, high, {"turbid water": murk, "clear water": 1 - murk})
     _snowfall(ground, month, shares)
     wet = 0.45 + 0.2 * noise.smooth(f"rain {month}", 300) + 0.12 * noise.smooth("damp", 30) + drained
-    wet += 0.25 * (climate.rain(region, month - 0.5) / (region.rain / 12) - 1) + 0.3 * (ground.under == CLASS["wetland"])
+    wet += 0.25 * (climate.rain(region, month - 0.5) / (region.rain / 12) - 1) + 0.3 * (
+        ground.under == CLASS["wetland"]
+    )
     return Surface(shares, np.clip(wet, 0, 1).astype(np.float32), rows, worked)
 
 
@@ -163,7 +165,9 @@ def _grown(
     return living, dead, worked
 
 
-def _yards(ground: Ground, shares: NDArray[np.float32], leaves: NDArray[np.float32], herbs: NDArray[np.float32]) -> None:
+def _yards(
+    ground: Ground, shares: NDArray[np.float32], leaves: NDArray[np.float32], herbs: NDArray[np.float32]
+) -> None:
     """Lay what is built, and the lawns and trees around it, over the land."""
     towns = ground.towns
     built = towns.shares.sum(axis=0)

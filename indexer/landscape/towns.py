@@ -46,7 +46,7 @@ def settle(noise: Noise, region: Region, terrain: Terrain, parcels: Parcels, far
     """Return the settlements and roads of a window; `farmed` is where parcels are reached by lanes."""
     shape = terrain.elevation.shape
     density = np.where(terrain.slope < 0.2, _density(noise, region), -1).astype(np.float32)
-    density -= 3 * terrain.water * (terrain.water > 0.3)
+    density -= 3 * terrain.water * (terrain.water > 0.3) + 1.5 * terrain.mountain
     shares = np.zeros((len(BUILT), *shape), np.float32)
     lawn, shade = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     within = density > 0

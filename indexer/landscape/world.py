@@ -81,19 +81,11 @@ class Tile:
     @property
     def transform(self) -> Any:
         """Affine transform from (column, row) to metres of the region's UTM zone."""
-        from affine import Affine  # noqa: PLC0415 - rasterio's
+        return _transform(self.region, self.row, self.col)
 
-        side = SIZE * PIXEL
-        return Affine(PIXEL, 0, self.region.east + self.col * side, 0, -PIXEL, self.region.north - self.row * side)
-
-    def lonlat(self, rows: NDArray[Any], cols: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return longitudes and latitudes in degrees of positions in pixels."""
-        from rasterio.warp import transform  # noqa: PLC0415 - slow to import
-
-        at = self.transform
-        x, y = at.c + PIXEL * np.asarray(cols, np.float64), at.f - PIXEL * np.asarray(rows, np.float64)
-        lon, lat = transform(f"EPSG:{self.region.epsg}", "OGC:CRS84", x.ravel(), y.ravel())[:2]
-        return np.array(lon), np.array(lat)
+    def lonlat(self, rows: Any, cols: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return longitudes and latitudes in degrees of positions in pixels, shape (n,)."""
+        return _lonlat(self.region, self.transform, rows, cols)
 
     def climate(self, elevation: NDArray[np.float32], month: int) -> NDArray[np.float32]:
         """Return the numbers of :data:`indexer.pretrain.modalities.CLIMATE` at heights, shape (n, 12)."""
@@ -148,9 +140,15 @@ class Landscape:
     def ground(self, row: int, col: int) -> Ground:
         """Return a tile's world without its seasons, with a margin around it: the slower half of :meth:`tile`."""
         if not (0 <= row < TILES and 0 <= col < TILES):
-            raise SpecError(f"there is no tile ({row}, {col}) in {self.region.name}: rows and columns run to {TILES - 1}.")
+            raise SpecError(
+                f"there is no tile ({row}, {col}) in {self.region.name}: rows and columns run to {TILES - 1}."
+            )
         noise = Noise(self._name, row * SIZE - MARGIN, col * SIZE - MARGIN, SIZE + 2 * MARGIN)
         return ground.survey(noise, self.region)
+
+    def corners(self, row: int, col: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return longitudes and latitudes of a tile's corners in degrees, in the order of a ring, open."""
+        return _lonlat(self.region, _transform(self.region, row, col), [0, SIZE, SIZE, 0], [0, 0, SIZE, SIZE])
 
     def seen(self, land: Ground, row: int, col: int, months: Sequence[int]) -> Tile:
         """Return a tile from its ground."""
@@ -174,6 +172,11 @@ class Landscape:
             tuple(self._scene(land, row, month) for month in months),
         )
 
+    def _lat(self, row: int) -> float:
+        """Return about the latitude of a row of tiles: a degree of the meridian is 111 km."""
+        north = self.region.north - (10_000_000 if self.region.epsg >= 32700 else 0)
+        return (north - row * SIZE * PIXEL) / 111_000
+
     @cached_property
     def _name(self) -> str:
         return f"{SIMULATOR}/{self.seed}/{self.region.name}"
@@ -187,14 +190,24 @@ class Landscape:
         }
         return Scene(month, {name: _within(values) for name, values in pixels.items()})
 
-    def _lat(self, row: int) -> float:
-        """Return about the latitude: a degree of the meridian is 111 km."""
-        north = self.region.north - (10_000_000 if self.region.epsg >= 32700 else 0)
-        return (north - row * SIZE * PIXEL) / 111_000
-
 
 def _within(values: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(values[..., MARGIN:-MARGIN, MARGIN:-MARGIN])
+
+
+def _transform(region: Region, row: int, col: int) -> Any:
+    from affine import Affine  # noqa: PLC0415 - rasterio's
+
+    side = SIZE * PIXEL
+    return Affine(PIXEL, 0, region.east + col * side, 0, -PIXEL, region.north - row * side)
+
+
+def _lonlat(region: Region, at: Any, rows: Any, cols: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    from rasterio.warp import transform  # noqa: PLC0415 - slow to import
+
+    x, y = at.c + PIXEL * np.asarray(cols, np.float64), at.f - PIXEL * np.asarray(rows, np.float64)
+    lon, lat = transform(f"EPSG:{region.epsg}", "OGC:CRS84", x, y)[:2]
+    return np.array(lon), np.array(lat)
 
 
 def pick(seed: int, region: str, number: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from embedstore.errors import EmbedstoreError
-from query.cli import build, change, classify, demo, housekeeping, search, serve, sql, suggest
+from query.cli import build, change, classify, demo, housekeeping, search, serve, simulate, sql, suggest
 from query.cli.screen import one_line, say
 
 INTERRUPTED = 130
@@ -26,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: embedstore demo",
 )
-for group in (demo, build, search, sql, classify, suggest, change, serve, housekeeping):
+for group in (demo, build, search, sql, classify, suggest, change, serve, simulate, housekeeping):
     group.register(app)
 
 

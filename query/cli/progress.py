@@ -17,26 +17,28 @@ QUIET = 30.0
 
 
 @contextmanager
-def chips(doing: str = "encoding", done: str = "encoded") -> Iterator[Callable[[int, int], None]]:
-    """Show how many chips are done, how fast, and the time left; yields what to call with (done, total)."""
+def chips(
+    doing: str = "encoding", done: str = "encoded", noun: str = "chips"
+) -> Iterator[Callable[[int, int], None]]:
+    """Show how many chips (or others) are done, how fast, and the time left; yields what to call with (done, total)."""
     if sys.stderr.isatty():
-        with _bar(doing) as update:
+        with _bar(doing, noun) as update:
             yield update
     else:
-        yield _sparse_lines(done)
+        yield _sparse_lines(done, noun)
 
 
 @contextmanager
-def _bar(doing: str) -> Iterator[Callable[[int, int], None]]:
+def _bar(doing: str, noun: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text
 
     class Rate(TextColumn):
-        """Chips per second."""
+        """How many a second."""
 
         def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:,.0f} chips/s" if task.speed else "")
+            return Text(f"{task.speed:,.0f} {noun}/s" if task.speed else "")
 
     columns = [TextColumn(doing), BarColumn(), MofNCompleteColumn(), Rate(""), TimeRemainingColumn()]
     with Progress(*columns, console=Console(stderr=True), speed_estimate_period=20) as bar:
@@ -48,7 +50,7 @@ def _bar(doing: str) -> Iterator[Callable[[int, int], None]]:
         yield update
 
 
-def _sparse_lines(verb: str) -> Callable[[int, int], None]:
+def _sparse_lines(verb: str, noun: str) -> Callable[[int, int], None]:
     began = last = time.monotonic()
 
     def update(done: int, total: int) -> None:
@@ -56,6 +58,6 @@ def _sparse_lines(verb: str) -> Callable[[int, int], None]:
         now = time.monotonic()
         if now - last >= QUIET:
             last = now
-            say(f"{verb} {done:,} of {total:,} chips, {done / (now - began):,.0f} chips/s")
+            say(f"{verb} {done:,} of {total:,} {noun}, {done / (now - began):,.0f} {noun}/s")
 
     return update
