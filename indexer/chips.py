@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,9 @@ from embedstore import footprint
 from embedstore.errors import GeometryError, RasterError, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -36,7 +38,7 @@ class ChipPlan:
     Parameters
     ----------
     raster
-        The scene.
+        The scene; of one of several modalities, the first.
     modality
         What the encoder calls this kind of input.
     size
@@ -46,6 +48,10 @@ class ChipPlan:
     aoi
         Area whose chips are wanted (shapely, degrees, cut at the antimeridian; see :mod:`embedstore.area`): those
         whose centre lies inside. All if None.
+    beside
+        Other modalities of the same chips, each with its raster on the same grid.
+    source
+        What the scene was called by, a raster file or a STAC Item; the raster's file if None.
     """
 
     raster: Raster
@@ -53,6 +59,8 @@ class ChipPlan:
     size: int
     stride: int
     aoi: Any = None
+    beside: tuple[tuple[str, Raster], ...] = ()
+    source: Path | None = None
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.stride < 1:
@@ -60,9 +68,30 @@ class ChipPlan:
         fits = min(self.raster.width, self.raster.height)
         if fits < self.size:
             raise RasterError(
-                f"{self.raster.path} is {self.raster.width} x {self.raster.height} pixels, smaller than a chip of "
+                f"{self.path} is {self.raster.width} x {self.raster.height} pixels, smaller than a chip of "
                 f"{self.size} x {self.size}. Use --chip-size {fits} or less, in a store of its own."
             )
+
+    @property
+    def path(self) -> Path:
+        """What the scene was called by."""
+        return self.source or self.raster.path
+
+    @property
+    def layers(self) -> dict[str, Raster]:
+        """Rasters by modality."""
+        return {self.modality: self.raster, **dict(self.beside)}
+
+    def only(self, modalities: Sequence[str]) -> ChipPlan:
+        """Return the same chips with those modalities alone that are named, and at least one of which is there."""
+        (modality, raster), *beside = ((m, self.layers[m]) for m in modalities if m in self.layers)
+        return replace(self, raster=raster, modality=modality, beside=tuple(beside))
+
+    @property
+    def interval(self) -> tuple[datetime | None, datetime | None]:
+        """When the first and the last modality were taken, as far as that is known."""
+        known = [r.datetime for r in self.layers.values() if r.datetime]
+        return min(known, default=None), max(known, default=None)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -90,7 +119,7 @@ class ChipPlan:
         chips = rows * cols if self.aoi is None else sum(map(len, self.blocks()))
         if not chips:
             raise GeometryError(
-                f"no chip of {self.raster.path} has its centre in the area of interest "
+                f"no chip of {self.path} has its centre in the area of interest "
                 f"({', '.join(f'{v:.4f}' for v in self.aoi.bounds)}). Does it lie over the scene, longitude first, and "
                 f"is it larger than a chip of {self.size * self.raster.gsd:.0f} m?"
             )
@@ -139,14 +168,19 @@ class Block:
         The JSON names the inputs (modality, item, window), the time and the chip size; never a path.
         """
         plan = self.plan
-        when = plan.raster.datetime.isoformat() if plan.raster.datetime else None
+        when = plan.interval[0]
         # The canonical JSON (see embedstore.spec.canonical_json) with its two numbers left open, to be quick.
-        text = (
-            f'{{"chip_size":{plan.size},"datetime":{json.dumps(when)},"inputs":[{{"col":%d,"height":{plan.size},'
-            f'"item":{json.dumps(plan.raster.item)},"modality":{json.dumps(plan.modality)},"row":%d,'
-            f'"width":{plan.size}}}]}}'
+        inputs = ",".join(
+            f'{{"col":%d,"height":{plan.size},"item":{json.dumps(raster.item)},"modality":{json.dumps(modality)},'
+            f'"row":%d,"width":{plan.size}}}'
+            for modality, raster in plan.layers.items()
         )
-        windows = zip(self.col.tolist(), self.row.tolist(), strict=True)
+        text = (
+            f'{{"chip_size":{plan.size},"datetime":{json.dumps(when.isoformat() if when else None)},'
+            f'"inputs":[{inputs}]}}'
+        )
+        each = len(plan.layers)
+        windows = (window * each for window in zip(self.col.tolist(), self.row.tolist(), strict=True))
         return [hashlib.sha256((text % window).encode()).hexdigest()[:32] for window in windows]
 
     def footprints(self) -> NDArray[Any]:

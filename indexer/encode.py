@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from indexer.chips import ChipPlan
 from indexer.encoders import registry
 from indexer.encoders.base import WEIGHTS
 from indexer.pipeline import Pipeline
-from indexer.rasters import Raster, open_raster
+from indexer.places import Place, open_places
 from indexer.units import Scene
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from embedstore.spec import EncoderSpec
+    from indexer.rasters import Raster
 
 DEFAULT_ENCODER = "rcf"
-MODALITY = "optical"
 GSD_RATIO = 2.0
 """A scene may be this much finer or coarser than those that the encoder was made for."""
 
@@ -97,7 +97,8 @@ def encode(
     Parameters
     ----------
     scenes
-        Raster files.
+        Raster files, and STAC Items whose assets are rasters on one grid, named by the encoder's modalities. A raster
+        holds the modalities whose bands it has.
     store
         The store's folder; made, with a new encoder, if there is none.
     encoder
@@ -109,7 +110,8 @@ def encode(
     stride
         Pixels from one chip to the next; the side of a chip if None.
     bands
-        Names or numbers of bands in order; the store's, or all bands of the first scene for a new store, if None.
+        Names or numbers of bands in order; the store's, or all bands of the first scene for a new store, if None. For
+        scenes of one modality only.
     datetime
         When the scenes were taken, ISO 8601, if they do not say.
     progress
@@ -136,17 +138,18 @@ def encode(
     area_ = area.parse(aoi) if aoi is not None else None
     when = acquisition.parse(datetime) if datetime is not None else None
     failed: dict[Path, EmbedstoreError] = {}
-    rasters = _open_all([Path(s) for s in scenes], when, failed)
     existing = (Path(store) / "_delta_log").is_dir()
     opened = Store.open(store) if existing else None
-    if opened:
-        _check(opened.encoder, encoder, chip_size, bands, rasters[0])
     name = encoder or DEFAULT_ENCODER
+    kept = {m.name: m.bands for m in opened.encoder.modalities} if opened else None
+    places = open_places([Path(s) for s in scenes], kept or registry.modalities(name), bands, when, failed)
+    if opened:
+        _check(opened.encoder, encoder, chip_size, bands, places[0])
     size = opened.encoder.chip_size if opened else chip_size if chip_size is not None else registry.chip_size(name)
-    plans = _plan_all(rasters, size, size if stride is None else stride, area_, failed)
+    plans = _plan_all(places, size, size if stride is None else stride, area_, failed)
     if not opened:
         opened = _create(Path(store), name, plans, bands)
-        _check(opened.encoder, encoder, chip_size, bands, rasters[0])
+        _check(opened.encoder, encoder, chip_size, bands, places[0])
     ready, total = _fitting(plans, opened.encoder, failed)
     loaded = registry.load(opened.encoder_folder, opened.encoder, device)
     pipeline = Pipeline(ready, loaded, opened, Store.open(store))
@@ -154,11 +157,11 @@ def encode(
     for scene in ready:
         if not scene.error and scene.without_data and not scene.with_data:
             scene.error = RasterError(
-                f"none of the {scene.without_data:,} chips of {scene.plan.raster.path} holds a pixel of data in all of "
-                f"the bands {', '.join(opened.encoder.modalities[0].bands)}; check nodata, masks and --bands."
+                f"none of the {scene.without_data:,} chips of {scene.plan.path} holds a pixel of data in all of the "
+                f"bands {_said(opened.encoder, scene.plan)}; check nodata, masks and --bands."
             )
         if isinstance(scene.error, EmbedstoreError):
-            failed[scene.plan.raster.path] = scene.error
+            failed[scene.plan.path] = scene.error
     if len(failed) == len({Path(s) for s in scenes}):
         raise next(iter(failed.values()))
     seconds = time.monotonic() - began
@@ -173,32 +176,19 @@ def encode(
     )
 
 
-def _open_all(paths: list[Path], when: dt.datetime | None, failed: dict[Path, EmbedstoreError]) -> list[Raster]:
-    """Open what can be opened, each content once; raise the first reason if nothing can."""
-    rasters: dict[str, Raster] = {}
-    for path in dict.fromkeys(paths):
-        try:
-            raster = open_raster(path, when)
-            rasters.setdefault(raster.item, raster)
-        except InputError as error:
-            failed[path] = error
-    if not rasters:
-        raise next(iter(failed.values()))
-    return list(rasters.values())
-
-
 def _plan_all(
-    rasters: list[Raster], size: int, stride: int, aoi: Any, failed: dict[Path, EmbedstoreError]
+    places: list[Place], size: int, stride: int, aoi: Any, failed: dict[Path, EmbedstoreError]
 ) -> list[ChipPlan]:
     """Plan the scenes that hold chips; raise the first reason if none does."""
     plans = []
-    for raster in rasters:
+    for place in places:
+        (modality, raster), *beside = place.layers.items()
         try:
-            plan = ChipPlan(raster, MODALITY, size, stride, aoi)
+            plan = ChipPlan(raster, modality, size, stride, aoi, tuple(beside), place.path)
             plan.count()
             plans.append(plan)
         except InputError as error:
-            failed[raster.path] = error
+            failed[place.path] = error
     if not plans:
         raise next(iter(failed.values()))
     return plans
@@ -206,11 +196,14 @@ def _plan_all(
 
 def _create(path: Path, name: str, plans: list[ChipPlan], bands: Sequence[str] | None) -> Store:
     """Make an encoder from the scenes and a store for it; open the store of whoever was quicker."""
-    first = plans[0].raster
-    chosen = first.bands.select(bands, first.path).names if bands is not None else _bands(name, first)
-    able = [p for p in plans if set(chosen) <= set(p.raster.bands.names)]
+    samples = []
+    for modality, known in registry.modalities(name).items():
+        having = [p.only([modality]) for p in plans if modality in p.layers]
+        if having:
+            chosen = _bands(having[0].raster, known, bands)
+            samples.append(sample.draw([p for p in having if set(chosen) <= set(p.raster.bands.names)], chosen))
     with tempfile.TemporaryDirectory(prefix="embedstore-") as folder:
-        made = registry.make(name, sample.draw(able, chosen), Path(folder))
+        made = registry.make(name, replace(samples[0], beside=tuple(samples[1:])), Path(folder))
         grid = GridSpec.for_chips(made.chip_size * made.gsd)
         try:
             return Store.create(path, made, grid, Path(folder) / WEIGHTS)
@@ -218,17 +211,19 @@ def _create(path: Path, name: str, plans: list[ChipPlan], bands: Sequence[str] |
             return Store.open(path)
 
 
-def _bands(encoder: str, raster: Raster) -> tuple[str, ...]:
-    """Return the bands that an encoder was trained on, as far as a scene has them; all if it takes any."""
-    wanted = registry.bands(encoder)
-    return tuple(b for b in wanted if b in raster.bands.names) or raster.bands.names
+def _bands(raster: Raster, known: tuple[str, ...], asked: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the bands asked for, else those that an encoder was trained on as far as a scene has them, else all."""
+    if asked is not None:
+        return raster.bands.select(asked, raster.path).names
+    return tuple(b for b in known if b in raster.bands.names) or raster.bands.names
 
 
 def _check(
-    spec: EncoderSpec, encoder: str | None, chip_size: int | None, bands: Sequence[str] | None, raster: Raster
+    spec: EncoderSpec, encoder: str | None, chip_size: int | None, bands: Sequence[str] | None, place: Place
 ) -> None:
     """Raise EncoderMismatchError if something else is asked for than what the store was made with."""
-    kept = spec.modalities[0].bands
+    modality, raster = next(iter(place.layers.items()))
+    kept = next((m.bands for m in spec.modalities if m.name == modality), ())
     asked = raster.bands.select(bands, raster.path).names if bands is not None else kept
     for what, wanted, there in (
         ("encoder", registry.canonical(encoder) if encoder is not None else spec.name, spec.name),
@@ -245,19 +240,27 @@ def _check(
 def _fitting(plans: list[ChipPlan], spec: EncoderSpec, failed: dict[Path, EmbedstoreError]) -> tuple[list[Scene], int]:
     """Return the scenes that the encoder can take, and their chips; raise the first reason if there are none."""
     scenes, total = [], 0
-    for plan in plans:
+    for whole in plans:
+        plan = whole.only([m.name for m in spec.modalities])
         raster = plan.raster
         try:
-            raster.bands.select(spec.modalities[0].bands, raster.path)
+            for modality in spec.modalities:
+                if modality.name in plan.layers:
+                    plan.layers[modality.name].bands.select(modality.bands, plan.layers[modality.name].path)
             if not 1 / GSD_RATIO <= raster.gsd / spec.gsd <= GSD_RATIO:
                 raise EncoderMismatchError(
-                    f"{raster.path} has pixels of {raster.gsd:g} m; the store's encoder was made for {spec.gsd:g} m. "
+                    f"{plan.path} has pixels of {raster.gsd:g} m; the store's encoder was made for {spec.gsd:g} m. "
                     "Resample the scene, or encode it into another store."
                 )
             total += plan.count()
             scenes.append(Scene(plan))
         except EmbedstoreError as error:
-            failed[raster.path] = error
+            failed[plan.path] = error
     if not scenes:
         raise next(iter(failed.values()))
     return scenes, total
+
+
+def _said(spec: EncoderSpec, plan: ChipPlan) -> str:
+    """Return the bands that are read of a scene, as a message names them."""
+    return ", or of ".join(", ".join(m.bands) for m in spec.modalities if m.name in plan.layers)

@@ -11,14 +11,14 @@ import queue
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from embedstore.errors import InputError
 from indexer.channel import Channel, Stopped
+from indexer.layers import Layer, Look, close, open_layers
 from indexer.rasters import block_cache
-from indexer.thumbnails import Painter
 from indexer.units import TILE, Scene, Tile, Unit, pending
 
 if TYPE_CHECKING:
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from embedstore.spec import Modality
     from embedstore.store import Store
-    from indexer.bands import Bands
     from indexer.encoders.base import Encoder
-    from indexer.rasters import Reader
 
 BATCH_BYTES = 64 << 20
 """Pixels of one batch take no more than this."""
@@ -60,8 +59,8 @@ class Tally:
 class Batch:
     """Chips read and waiting for a lane."""
 
-    def __init__(self, capacity: int, bands: int, size: int) -> None:
-        self.pixels = np.empty((capacity, bands, size, size), np.float32)
+    def __init__(self, capacity: int, modalities: Sequence[Modality], size: int) -> None:
+        self._pixels = {m.name: np.empty((capacity, len(m.bands), size, size), np.float32) for m in modalities}
         self.valid = np.empty((capacity, size, size), bool)
         self.chips: list[tuple[Unit, int]] = []
 
@@ -70,12 +69,23 @@ class Batch:
         """Whether there is no room left."""
         return len(self.chips) == len(self.valid)
 
-    def add(self, unit: Unit, at: int, stored: NDArray[Any], valid: NDArray[np.bool_], bands: Bands) -> None:
-        """Bring a chip in, in physical units."""
+    def add(self, unit: Unit, at: int, looks: Sequence[Look], window: tuple[slice, slice]) -> None:
+        """Bring a chip in, in physical units; of several modalities each is NaN where it has no data."""
         n = len(self.chips)
-        bands.physical(stored, self.pixels[n])
-        self.valid[n] = valid
+        self.valid[n] = looks[0].valid[window]
+        for look in looks:
+            pixels = self._pixels[look.layer.modality.name][n]
+            look.layer.reader.bands.physical(look.stored[:, *window], pixels)
+            if len(self._pixels) > 1:
+                pixels[:, ~look.valid[window]] = np.nan
+                self.valid[n] |= look.valid[window]
+        for name in self._pixels.keys() - {look.layer.modality.name for look in looks}:
+            self._pixels[name][n] = np.nan
         self.chips.append((unit, at))
+
+    def pixels(self) -> dict[str, NDArray[np.float32]]:
+        """Return the chips by modality."""
+        return {name: pixels[: len(self.chips)] for name, pixels in self._pixels.items()}
 
 
 class Pipeline:
@@ -97,8 +107,9 @@ class Pipeline:
         self.tally = Tally()
         self._encoder = encoder
         self._store = store
-        self._modality = encoder.spec.modalities[0]
-        chip = 4 * len(self._modality.bands) * encoder.spec.chip_size**2
+        self._modalities = encoder.spec.modalities
+        self._bands = sum(len(m.bands) for m in self._modalities)
+        chip = 4 * self._bands * encoder.spec.chip_size**2
         self._capacity = max(1, min(encoder.batch, BATCH_BYTES // chip))
         # Reading takes a fraction of the time of a forward pass; more readers than that only fight over the caches.
         readers = max(1, min(MOST_READERS, (os.cpu_count() or 1) // 2))
@@ -106,7 +117,7 @@ class Pipeline:
         self._batches: Channel[Batch] = Channel(encoder.lanes + max(2, AHEAD // self._capacity), readers)
         self._finished: Channel[Unit] = Channel(2, readers + encoder.lanes)
         self._spare: queue.SimpleQueue[Batch] = queue.SimpleQueue()
-        self._rasters = [scene.plan.raster for scene in scenes]
+        self._rasters = [raster for scene in scenes for raster in scene.plan.layers.values()]
         self._tiles = self._plan(scenes, asked)
         self._turn = threading.Lock()
         self._error: BaseException | None = None
@@ -128,7 +139,7 @@ class Pipeline:
         ------
         The first error of any thread, after all of them have ended.
         """
-        with block_cache(self._rasters, len(self._modality.bands), TILE):
+        with block_cache(self._rasters, self._bands, TILE):
             try:
                 for thread in self._threads:
                     thread.start()
@@ -179,28 +190,24 @@ class Pipeline:
     def _read(self) -> None:
         """Read tiles, and send their chips on in full batches."""
         batch = self._new_batch()
-        reader: Reader | None = None
+        layers: list[Layer] = []
         scene: Scene | None = None
         try:
             while tile := self._next_tile():
                 if tile.unit.scene.error:
                     continue
                 try:
-                    if reader is None or tile.unit.scene is not scene:
-                        if reader:
-                            reader.close()
-                            reader = None
+                    if not layers or tile.unit.scene is not scene:
+                        close(layers)
                         scene = tile.unit.scene
-                        reader = scene.plan.raster.reader(self._modality.bands)
-                        painter = Painter(self._modality, reader.bands, self._encoder.spec.chip_size)
-                    batch = self._cut(tile, reader, painter, batch)
+                        layers = open_layers(scene.plan, self._modalities)
+                    batch = self._cut(tile, layers, batch)
                 except InputError as error:
                     tile.unit.scene.error = tile.unit.scene.error or error
             if batch.chips:
                 self._batches.put(batch)
         finally:
-            if reader:
-                reader.close()
+            close(layers)
         self._batches.close()
         self._finished.close()
 
@@ -208,20 +215,19 @@ class Pipeline:
         """Return an empty batch, in memory used before if there is some."""
         with suppress(queue.Empty):
             return self._spare.get_nowait()
-        return Batch(self._capacity, len(self._modality.bands), self._encoder.spec.chip_size)
+        return Batch(self._capacity, self._modalities, self._encoder.spec.chip_size)
 
-    def _cut(self, tile: Tile, reader: Reader, painter: Painter, batch: Batch) -> Batch:
+    def _cut(self, tile: Tile, layers: Sequence[Layer], batch: Batch) -> Batch:
         """Read a tile and add its chips to a batch; return the batch that has room."""
         unit, size = tile.unit, self._encoder.spec.chip_size
         top, left, height, width = tile.window()
-        stored, valid = reader.stored(top, left, height, width)
-        light = painter.stretch(stored, valid)
-        whole = bool(valid.all())
+        looks = [layer.look(top, left, height, width) for layer in layers]
         for at in tile.at.tolist():
             row, col = int(unit.block.row[at]) - top, int(unit.block.col[at]) - left
             window = (slice(row, row + size), slice(col, col + size))
-            fraction = 1.0 if whole else float(valid[window].mean())
-            if fraction == 0:
+            fractions = [look.fraction(window) for look in looks]
+            seen = [look for look, fraction in zip(looks, fractions, strict=True) if fraction]
+            if not seen:
                 unit.scene.without_data += 1
                 self.tally.add(empty=1)
                 self._passed += 1
@@ -229,8 +235,9 @@ class Pipeline:
                     self._finished.put(unit)
                 continue
             unit.scene.with_data += 1
-            unit.read(at, fraction, painter.thumbnail(light, row, col))
-            batch.add(unit, at, stored[:, *window], valid[window], reader.bands)
+            present = sum(look.layer.bit for look in seen)
+            unit.read(at, present, sum(fractions) / len(seen), seen[0].thumbnail(row, col))
+            batch.add(unit, at, seen, window)
             if batch.full:
                 self._batches.put(batch)
                 batch = self._new_batch()
@@ -240,7 +247,7 @@ class Pipeline:
         """Turn batches into vectors, and send finished units on."""
         for batch in self._batches:
             n = len(batch.chips)
-            vectors = self._encoder.encode({self._modality.name: batch.pixels[:n]}, batch.valid[:n])
+            vectors = self._encoder.encode(batch.pixels(), batch.valid[:n])
             for unit in dict.fromkeys(u for u, _ in batch.chips):
                 mine = [i for i, (u, _) in enumerate(batch.chips) if u is unit]
                 last = unit.encoded([batch.chips[i][1] for i in mine], vectors[mine])

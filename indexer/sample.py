@@ -36,12 +36,15 @@ class Sample:
         bool, shape (n, size, size).
     gsd
         Ground sample distance in metres.
+    beside
+        Other modalities of the same scenes.
     """
 
     bands: tuple[str, ...]
     pixels: NDArray[np.float32]
     valid: NDArray[np.bool_]
     gsd: float
+    beside: tuple[Sample, ...] = ()
 
     @property
     def chip_size(self) -> int:

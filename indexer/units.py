@@ -72,6 +72,7 @@ class Unit:
         self._vectors: list[Any] = [None] * n
         self._thumbnails: list[bytes | None] = [None] * n
         self._fraction = np.zeros(n, np.float32)
+        self._present = np.zeros(n, np.int32)
 
     def tiles(self) -> Iterator[Tile]:
         """Yield the chips in groups that are read at once."""
@@ -89,8 +90,9 @@ class Unit:
         """Leave out a chip without data; return whether that was the last one left."""
         return self._less(1)
 
-    def read(self, at: int, fraction: float, thumbnail: bytes) -> None:
-        """Note what the reader saw of a chip."""
+    def read(self, at: int, present: int, fraction: float, thumbnail: bytes) -> None:
+        """Note what the reader saw of a chip; `present` has the bits of the modalities that hold data."""
+        self._present[at] = present
         self._fraction[at] = fraction
         self._thumbnails[at] = thumbnail
 
@@ -110,31 +112,32 @@ class Unit:
         shapes = self.block.footprints()
         keep = np.array([v is not None and s is not None for v, s in zip(self._vectors, shapes, strict=True)], bool)
         kept = np.flatnonzero(keep)
-        block, raster, n = self.block.where(kept), self.block.plan.raster, len(kept)
-        size = self.block.plan.size
+        block, plan, n = self.block.where(kept), self.block.plan, len(kept)
         ids = self.block.ids
-        when = pa.array([raster.datetime] * n, schema.TIME)
+        first, last = plan.interval
+        rasters = plan.layers.values()
+        each = len(rasters)
         fields = {
-            "modality": pa.array([self.block.plan.modality] * n, pa.string()),
-            "item": pa.array([raster.item] * n, pa.string()),
-            "href": pa.array([str(raster.path.absolute())] * n, pa.string()),
-            "row": pa.array(block.row, pa.int32()),
-            "col": pa.array(block.col, pa.int32()),
-            "height": pa.array([size] * n, pa.int32()),
-            "width": pa.array([size] * n, pa.int32()),
-            "datetime": when,
+            "modality": pa.array([*plan.layers] * n, pa.string()),
+            "item": pa.array([r.item for r in rasters] * n, pa.string()),
+            "href": pa.array([str(r.path.absolute()) for r in rasters] * n, pa.string()),
+            "row": pa.array(block.row.repeat(each), pa.int32()),
+            "col": pa.array(block.col.repeat(each), pa.int32()),
+            "height": pa.array([plan.size] * n * each, pa.int32()),
+            "width": pa.array([plan.size] * n * each, pa.int32()),
+            "datetime": pa.array([r.datetime for r in rasters] * n, schema.TIME),
         }
         inputs = pa.StructArray.from_arrays(list(fields.values()), fields=list(schema.INPUT))
         values = np.concatenate([self._vectors[i] for i in kept]) if n else np.empty(0, np.float32)
         columns = {
             "id": pa.array([ids[i] for i in kept], pa.string()),
             "geometry": pa.array(shapely.to_wkb(shapes[kept]), pa.binary()),
-            "datetime": when,
-            "datetime_end": when,
+            "datetime": pa.array([first] * n, schema.TIME),
+            "datetime_end": pa.array([last] * n, schema.TIME),
             "inputs": pa.ListArray.from_arrays(
-                pa.array(np.arange(n + 1), pa.int32()), inputs, type=schema.CHIPS.field("inputs").type
+                pa.array(np.arange(n + 1) * each, pa.int32()), inputs, type=schema.CHIPS.field("inputs").type
             ),
-            "modalities": pa.array(np.ones(n, np.int32)),
+            "modalities": pa.array(self._present[kept]),
             "valid_fraction": pa.array(self._fraction[kept]),
             "thumbnail": pa.array([self._thumbnails[i] for i in kept], pa.binary()),
             "embedding": pa.ListArray.from_arrays(

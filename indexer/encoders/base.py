@@ -46,9 +46,10 @@ class Encoder(Protocol):
         Parameters
         ----------
         pixels
-            By modality: shape (n, bands, size, size), bands in the spec's order, physical units.
+            By modality: shape (n, bands, size, size), bands in the spec's order, physical units. An encoder of
+            several modalities takes any of them, and NaN where one has no data.
         valid
-            Where there is data, shape (n, size, size).
+            Where there is data, of any modality; shape (n, size, size).
 
         Returns
         -------
@@ -99,8 +100,8 @@ class Architecture(Protocol):
         ...
 
     @classmethod
-    def bands(cls, name: str) -> tuple[str, ...]:
-        """Return the bands that it was trained on, in order; none if any will do."""
+    def modalities(cls, name: str) -> dict[str, tuple[str, ...]]:
+        """Return the modalities that it takes, in order, each with the bands that it was trained on; none if any do."""
         ...
 
     @classmethod

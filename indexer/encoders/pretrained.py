@@ -46,9 +46,9 @@ class Pretrained:
         return int(model_file.describe(locate(name))["chip_size"])
 
     @classmethod
-    def bands(cls, name: str) -> tuple[str, ...]:
-        """Return the bands of its first modality, in order."""
-        return tuple(model_file.describe(locate(name))["modalities"][0]["bands"])
+    def modalities(cls, name: str) -> dict[str, tuple[str, ...]]:
+        """Return the modalities that it was trained on, in order, each with its bands."""
+        return {m["name"]: tuple(m["bands"]) for m in model_file.describe(locate(name))["modalities"]}
 
     @classmethod
     def make(cls, name: str, sample: Sample, folder: Path) -> EncoderSpec:
@@ -62,11 +62,11 @@ class Pretrained:
                 f"{name} was trained on pixels of {model.gsd:g} m and the scenes have {sample.gsd:g} m. Resample them, "
                 "or choose another encoder."
             )
-        modality = cls.fit(model, sample)
+        modalities = tuple(cls.fit(model, one) for one in (sample, *sample.beside))
         (folder / WEIGHTS).write_bytes(path.read_bytes())
         return EncoderSpec(
             cls.canonical(name),
-            (modality,),
+            modalities,
             sample.chip_size,
             sample.gsd,
             model.dimension,

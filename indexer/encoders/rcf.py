@@ -73,9 +73,9 @@ class RandomConvolutionalFeatures:
         return CHIP_SIZE
 
     @classmethod
-    def bands(cls, name: str) -> tuple[str, ...]:  # noqa: ARG003 - the protocol's name
-        """Return none: any bands will do."""
-        return ()
+    def modalities(cls, name: str) -> dict[str, tuple[str, ...]]:  # noqa: ARG003 - the protocol's name
+        """Return the one: any bands will do."""
+        return {"optical": ()}
 
     @classmethod
     def make(cls, name: str, sample: Sample, folder: Path) -> EncoderSpec:

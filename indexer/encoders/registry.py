@@ -77,15 +77,28 @@ def chip_size(name: str) -> int:
     return find(name).chip_size(name)
 
 
-def bands(name: str) -> tuple[str, ...]:
-    """Return the bands that an encoder was trained on, in order; none if any will do.
+def modalities(name: str) -> dict[str, tuple[str, ...]]:
+    """Return the modalities that an encoder takes, in order, each with the bands that it was trained on.
+
+    A modality without bands takes any.
 
     Raises
     ------
     EncoderError
         If there is no such encoder.
     """
-    return find(name).bands(name)
+    return find(name).modalities(name)
+
+
+def bands(name: str) -> tuple[str, ...]:
+    """Return the bands of an encoder's first modality, in order; none if any will do.
+
+    Raises
+    ------
+    EncoderError
+        If there is no such encoder.
+    """
+    return next(iter(modalities(name).values()))
 
 
 def make(name: str, sample: Sample, folder: Path) -> EncoderSpec:

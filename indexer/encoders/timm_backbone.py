@@ -60,9 +60,9 @@ class TimmBackbone:
         return int(_known(model).input_size[-1])
 
     @classmethod
-    def bands(cls, name: str) -> tuple[str, ...]:  # noqa: ARG003 - the protocol's name
-        """Return none: any number of bands will do."""
-        return ()
+    def modalities(cls, name: str) -> dict[str, tuple[str, ...]]:  # noqa: ARG003 - the protocol's name
+        """Return the one: any number of bands will do."""
+        return {"optical": ()}
 
     @classmethod
     def make(cls, name: str, sample: Sample, folder: Path) -> EncoderSpec:
