@@ -16,8 +16,10 @@ from embedstore.store import Store
 from embedstore.vectors import to_unit
 from query import classify, example
 from query.answer import answer, answer_many
+from query.explain import Scenes, explain
 from query.filters import Filter
 from query.heat_map import heat_map
+from query.hits import Hits
 from query.labels import Labels
 from query.plan import Goal
 from query.searcher import Searcher
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from query.classify import Classified
-    from query.hits import Hits
     from query.sql import Limits, Session
 
 T = TypeVar("T")
@@ -60,6 +61,7 @@ class Engine:
         self.store = Store.open(store, version)
         self._bad: frozenset[str] = frozenset()
         self._encoder: Any = None
+        self._scenes = Scenes()
         self._moving = threading.Lock()
         self._opening = threading.Lock()
         self._sessions: dict[Limits | None, Session] = {}
@@ -327,12 +329,66 @@ class Engine:
         InputError, EncoderError
             If the file cannot be read, or cannot be encoded as the store was.
         """
-        from indexer.encoders.registry import load  # noqa: PLC0415
         from indexer.query_chip import encode_chip  # noqa: PLC0415 - torch is needed for chips only
 
-        if self._encoder is None:
-            self._encoder = load(self.store.encoder_folder, self.store.encoder)
-        return to_unit(encode_chip(Path(chip), self._encoder), self.store.encoder.dimension)
+        return to_unit(encode_chip(Path(chip), self.encoder()), self.store.encoder.dimension)
+
+    def encoder(self) -> Any:
+        """Return the encoder that made the store's vectors, loaded once.
+
+        Raises
+        ------
+        EncoderError
+            If it cannot be loaded.
+        """
+        from indexer.encoders.registry import load  # noqa: PLC0415 - torch is needed for pixels only
+
+        with self._opening:
+            if self._encoder is None:
+                self._encoder = load(self.store.encoder_folder, self.store.encoder)
+            return self._encoder
+
+    def explain(
+        self,
+        hits: Hits | Sequence[str],
+        vector: ArrayLike | None = None,
+        *,
+        chip: str | Path | None = None,
+        id: str | None = None,  # noqa: A002 - the column's name
+        at: tuple[float, float] | None = None,
+        like: Sequence[str] = (),
+        unlike: Sequence[str] = (),
+    ) -> pa.Table:
+        """Return how like the examples each pixel of some chips is.
+
+        The scenes of the chips are read again. Where that is not possible, or the store's encoder gives no vectors of
+        pixels, the column ``reason`` says why.
+
+        Parameters
+        ----------
+        hits
+            What :meth:`search` answered, or ids.
+        vector, chip, id, at, like, unlike
+            The examples; see :meth:`search`.
+
+        Returns
+        -------
+        One row a chip, in order: :data:`query.explain.EXPLAINED`.
+
+        Raises
+        ------
+        InputError
+            If a chip is not stored, or the examples make no sense.
+        DamageError
+            If the table is damaged.
+        """
+        ids = [hits] if isinstance(hits, str) else hits.ids if isinstance(hits, Hits) else list(hits)
+
+        def of(searcher: Searcher) -> pa.Table:
+            query, _ = example.question(searcher.snapshot, self.encode_chip, vector, chip, id, at, like, unlike)
+            return explain(searcher.snapshot, self.encoder, self._scenes, ids, query)
+
+        return self.ask(of)
 
     def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
         """Return the stored unit vectors of some chips, shape (n, d).

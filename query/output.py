@@ -14,6 +14,7 @@ import shapely
 
 from embedstore import schema
 from embedstore.errors import InputError, storage_errors
+from query import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,16 +49,27 @@ def choose(formats: Sequence[str], by_suffix: Mapping[str, str], name: str | Non
     return chosen
 
 
-def render(hits: Hits, form: str) -> str:
-    """Return hits as text in one of the text formats, ending in a newline."""
+def render(hits: Hits, form: str, explanations: pa.Table | None = None) -> str:
+    """Return hits as text in one of the text formats, ending in a newline.
+
+    Parameters
+    ----------
+    hits
+        What was found.
+    form
+        ``table``, ``json`` or ``geojson``.
+    explanations
+        Of the same hits, :data:`query.explain.EXPLAINED`, to be told beside them.
+    """
     if form == "table":
-        return text_table(hits.to_arrow(geometry=True))
+        return text_table(_columns(hits, explanations))
     make = document if form == "json" else feature_collection
-    return json.dumps(make(hits), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    indent = 2 if explanations is None else None  # a grid takes a line for each of its numbers
+    return json.dumps(make(hits, explanations), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def save(hits: Hits, form: str, path: Path) -> None:
-    """Write hits to a file, which appears whole or not at all.
+def save(hits: Hits, form: str, path: Path, explanations: pa.Table | None = None) -> None:
+    """Write hits, and their explanations as :func:`render` does, to a file, which appears whole or not at all.
 
     Raises
     ------
@@ -65,9 +77,9 @@ def save(hits: Hits, form: str, path: Path) -> None:
         If the file cannot be written.
     """
     if form == "geoparquet":
-        replace_file(path, lambda draft: _write_geoparquet(hits.to_arrow(geometry=True), draft))
+        replace_file(path, lambda draft: _write_geoparquet(_columns(hits, explanations), draft))
     else:
-        text = render(hits, form)
+        text = render(hits, form, explanations)
         replace_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
 
 
@@ -97,6 +109,11 @@ def _draft(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def _columns(hits: Hits, explanations: pa.Table | None) -> pa.Table:
+    table = hits.to_arrow(geometry=True)
+    return table if explanations is None else explained.beside(table, explanations)
+
+
 def rows(table: pa.Table) -> list[dict[str, Any]]:
     """Return hits as plain data that JSON takes, best first; without geometry and thumbnail."""
     plain = table.drop_columns([n for n in ("geometry", "bbox", "thumbnail") if n in table.column_names])
@@ -104,6 +121,8 @@ def rows(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def _json_value(name: str, value: Any) -> Any:
+    if name == "explain":
+        return explained.plain(value)
     if isinstance(value, float):
         # Scores and fractions are float32: seven digits say all there is.
         return round(value, 7) if name in {"score", "valid_fraction"} else value
@@ -114,21 +133,35 @@ def _json_value(name: str, value: Any) -> Any:
     return value.isoformat().replace("+00:00", "Z") if hasattr(value, "isoformat") else value
 
 
-def document(hits: Hits) -> dict[str, Any]:
+def document(hits: Hits, explanations: pa.Table | None = None) -> dict[str, Any]:
     """Return hits and report as one JSON object."""
-    return {"hits": rows(hits.to_arrow(geometry=True)), "report": hits.report.to_dict()}
+    return {"hits": rows(_columns(hits, explanations)), "report": hits.report.to_dict()}
 
 
-def feature_collection(hits: Hits) -> dict[str, Any]:
-    """Return hits as a GeoJSON FeatureCollection: footprints, their columns, and the report as a foreign member."""
-    table = hits.to_arrow(geometry=True)
-    shapes = shapely.orient_polygons(_footprints(table))
+def feature_collection(hits: Hits, explanations: pa.Table | None = None) -> dict[str, Any]:
+    """Return hits as a GeoJSON FeatureCollection: footprints, their columns, and the report as a foreign member.
+
+    The geometry of a hit that is explained is what of it matches, null if nothing does.
+    """
+    table = _columns(hits, explanations)
+    shapes = _footprints(table)
+    if explanations is not None:
+        shapes = explained.areas(shapes, explanations)
+    shapes = shapely.orient_polygons(shapes)
     shapes = shapely.transform(shapes, lambda xy: np.round(xy, _DECIMALS))
+    properties = rows(table)
+    for one in properties:
+        if "explain" in one:  # the geometry says the rest
+            one["explain"] = {k: v for k, v in one["explain"].items() if k in {"matching", "reason"}}
     features = [
-        {"type": "Feature", "id": row["id"], "geometry": json.loads(shapely.to_geojson(shape)), "properties": row}
-        for shape, row in zip(shapes, rows(table), strict=True)
+        {"type": "Feature", "id": row["id"], "geometry": _geometry(shape), "properties": row}
+        for shape, row in zip(shapes, properties, strict=True)
     ]
     return {"type": "FeatureCollection", "features": features, "report": hits.report.to_dict()}
+
+
+def _geometry(shape: Any) -> Any:
+    return None if shape.is_empty else json.loads(shapely.to_geojson(shape))
 
 
 def _footprints(table: pa.Table) -> Any:
@@ -147,8 +180,8 @@ _HEAD = ("rank", "score", "id", "lon", "lat", "date", "item")
 
 
 def text_table(table: pa.Table) -> str:
-    """Return hits as aligned text: rank, score, id, lon, lat, date, item."""
-    lines = [_HEAD]
+    """Return hits as aligned text: rank, score, id, lon, lat, date, item; in per cent what matches, if explained."""
+    lines = [_HEAD + ("match",) * ("explain" in table.column_names)]
     for rank, row in enumerate(table.to_pylist(), 1):
         date = row["datetime"].date().isoformat() if row["datetime"] else "-"
         items = dict.fromkeys(_item(part) for part in row["inputs"])
@@ -161,13 +194,15 @@ def text_table(table: pa.Table) -> str:
                 f"{row['lat']:.5f}",
                 date,
                 ", ".join(items) or "-",
+                *((explained.percent(row["explain"]),) if "explain" in row else ()),
             )
         )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEAD))]
+    head = lines[0]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     left = {"id", "date", "item"}
     return "".join(
         "  ".join(
-            cell.ljust(w) if name in left else cell.rjust(w) for name, cell, w in zip(_HEAD, line, widths, strict=True)
+            cell.ljust(w) if name in left else cell.rjust(w) for name, cell, w in zip(head, line, widths, strict=True)
         ).rstrip()
         + "\n"
         for line in lines

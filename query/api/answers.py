@@ -125,6 +125,30 @@ class HitFeatures(Shown):
     report: dict[str, Any]
 
 
+class Explanations(Shown):
+    """How like the examples the pixels of chips are.
+
+    A grid says it row by row: 0 for no data, 1 for a cosine similarity of 0 or less, up to 255 for 1. Its corners on
+    the ground come from the upper left clockwise; `matching` is the share of pixels with a similarity of 0.5 or more.
+    A chip that cannot be explained has a reason instead.
+    """
+
+    model_config = example(
+        explained=[
+            {
+                "id": ID,
+                "matching": 0.5,
+                "rows": 2,
+                "cols": 2,
+                "corners": [[13.3652, 45.7696], [13.3709, 45.7696], [13.3709, 45.7656], [13.3652, 45.7656]],
+                "grid": [[12, 240], [9, 251]],
+            },
+            {"id": ID, "reason": "its scene aquileia.tif has changed since it was encoded"},
+        ]
+    )
+    explained: list[dict[str, Any]]
+
+
 class Table(Shown):
     """Rows of a statement."""
 

@@ -17,6 +17,7 @@ from embedstore.errors import EmbedstoreError
 from query.api import (
     change,
     classify,
+    explain,
     health,
     heatmap,
     items,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 STATEMENTS = 2
 """SQL statements that run at once; each collection has as many workers for them."""
 LOG = logging.getLogger("embedstore.service")
-PARTS = (pages, items, search, heatmap, sql, classify, change, tiles, rasters, jobs, health)
+PARTS = (pages, items, search, explain, heatmap, sql, classify, change, tiles, rasters, jobs, health)
 
 
 def create_app(stores: Sequence[Path], settings: Settings | None = None) -> FastAPI:

@@ -59,7 +59,6 @@ class Collection:
         self._seen = self._signature()
         self._moving = threading.Lock()
         self._described: tuple[int, dict[str, Any]] | None = None
-        self._encoder: Any = None
         self._sessions: list[Session] = []
 
     @property
@@ -123,21 +122,6 @@ class Collection:
     def scenes(self) -> dict[str, Scene]:
         """Return the scenes that the chips were cut from, by item."""
         return self._scenes.of(file.path for file in self.engine.snapshot.files)
-
-    def encoder(self) -> Any:
-        """Return the encoder that made the store's vectors, loaded once.
-
-        Raises
-        ------
-        EncoderError
-            If it cannot be loaded.
-        """
-        from indexer.encoders.registry import load  # noqa: PLC0415 - torch is needed for uploads only
-
-        with self._moving:
-            if self._encoder is None:
-                self._encoder = load(self.engine.store.encoder_folder, self.engine.store.encoder)
-        return self._encoder
 
     def describe(self) -> dict[str, Any]:
         """Return what ``GET /collections/{c}`` says, without links."""

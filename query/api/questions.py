@@ -134,6 +134,16 @@ class Search(Examples, Filters):
     )
 
 
+class Explain(Examples):
+    """Chips to explain, and the examples that they are like."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"ids": ["0b5c8d1e2f3a4b5c6d7e8f9a0b1c2d3e"], "at": [13.371, 45.768]}]},
+    )
+    ids: list[Id] = Field(min_length=1, description="Stored chips, mostly hits of a search with the same examples.")
+
+
 class HeatMap(Examples, Filters):
     """A heat map."""
 

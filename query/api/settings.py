@@ -43,6 +43,8 @@ class Settings:
     max_k, max_examples, max_vertices, max_cells, max_labels
         Hits of a search; examples for or against; corners of a polygon; H3 cells of a filter; labels of a
         classification, and chips that it names one by one.
+    max_explained
+        Chips that are explained at once.
     max_page
         Items of a page.
     max_heat_cells
@@ -79,6 +81,7 @@ class Settings:
     max_vertices: int = 20_000
     max_cells: int = 10_000
     max_labels: int = 20_000
+    max_explained: int = 100
     max_page: int = 1_000
     max_heat_cells: int = 50_000
     max_tile_features: int = 5_000

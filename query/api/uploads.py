@@ -65,7 +65,7 @@ def encode(of: Collection, file: BinaryIO, settings: Settings) -> NDArray[np.flo
     if head not in MAGIC:
         raise Problem(415, "the file is neither GeoTIFF nor PNG; send a chip in one of these formats.")
     name, driver = MAGIC[head]
-    encoder = of.encoder()
+    encoder = of.engine.encoder()
     with tempfile.TemporaryDirectory(prefix="embedstore-upload-") as folder, rasterio.Env(**ALONE):
         path = Path(folder) / name
         with path.open("wb") as copy:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -91,6 +92,13 @@ def search(
     as_json: Annotated[
         bool, typer.Option("--json", help="The same as --format json.", rich_help_panel=_OUTPUT_PANEL)
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            help="Tell which pixels of each hit match, where the scene can still be read.",
+            rich_help_panel=_OUTPUT_PANEL,
+        ),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -107,13 +115,11 @@ def search(
     from query.output import choose_format, render, save
 
     chosen = choose_format("json" if as_json else form, output)
+    examples: dict[str, Any] = {"chip": chip, "at": position, "like": id_ or [], "unlike": unlike or []}
     with Engine(store) as engine:
         hits = engine.search(
             query,
-            chip=chip,
-            at=position,
-            like=id_ or [],
-            unlike=unlike or [],
+            **examples,
             k=k,
             bbox=area,
             within=within,
@@ -122,11 +128,12 @@ def search(
             recall=recall,
             spread=spread,
         )
+        explanations = engine.explain(hits, query, **examples) if explain else None
         if output:
-            save(hits, chosen, output)
+            save(hits, chosen, output, explanations)
             say(f"wrote {len(hits)} hits to {output}")
         else:
-            sys.stdout.write(render(hits, chosen))
+            sys.stdout.write(render(hits, chosen, explanations))
     if chosen == "table":
         made = hits.report
         say(
@@ -135,3 +142,6 @@ def search(
         )
     for note in hits.report.warnings:
         say(f"warning: {note}")
+    if explanations is not None:
+        for reason, chips in Counter(filter(None, explanations["reason"].to_pylist())).items():
+            say(f"warning: {count(chips, 'hit')} cannot be explained: {reason}")

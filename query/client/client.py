@@ -156,6 +156,24 @@ class Client:
         form = {"files": {"file": (Path(chip).name, raw)}, "data": {"query": json.dumps(body)}}
         return self._transport.arrow(f"{self._path}/search", **form)
 
+    def explain(
+        self,
+        ids: Sequence[str],
+        vector: ArrayLike | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - the column's name
+        at: tuple[float, float] | None = None,
+        like: Sequence[str] = (),
+        unlike: Sequence[str] = (),
+    ) -> list[dict[str, Any]]:
+        """Return which pixels of chips are like the examples: a grid for each, or the reason why there is none.
+
+        Parameters are those of :meth:`query.engine.Engine.explain`; grids are those of the service's documentation.
+        """
+        body = {"ids": [ids] if isinstance(ids, str) else list(ids), **_examples(vector, id, at, like, unlike)}
+        found: list[dict[str, Any]] = self._transport.json("POST", f"{self._path}/explain", body)["explained"]
+        return found
+
     def heat_map(
         self,
         vector: ArrayLike | None = None,

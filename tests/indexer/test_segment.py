@@ -50,7 +50,7 @@ def test_it_learns_masks_from_few_labels_and_much_unlabelled(model: Model) -> No
     sparse = [np.where(random.random(mask.shape) < 0.1, mask, IGNORE) for mask in masks]
     images[0][:, :10] = np.nan
     untrained = fine_tune(model, images, sparse, 2, bands=BANDS, steps=0, batch=4, side=24)
-    trained = fine_tune(model, images, sparse, 2, bands=BANDS, steps=40, batch=4, side=24)
+    trained = fine_tune(model, images, sparse, 2, bands=BANDS, steps=60, batch=4, side=24)
     assert score(trained, range(10, 12)) > max(0.75, score(untrained, range(10, 12)) + 0.2)
 
 
