@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.tasks.task import Split, Task
 
 COUNTS = (5, 10, 20, 50, 100, 200, 500, 1000)
-A_CLASS = (1, 2, 5, 10, 20, 50)
+A_CLASS = (2, 5, 10, 20, 50)
 """Labels, and labels of each class where as many of each are drawn."""
 ENOUGH = (0.5, 0.9, 0.95)
 FRACTION, PRESENCE = "fraction", "presence"
@@ -83,6 +83,11 @@ def score(
                 given = classify(learner, vectors[at], task.labels[at], vectors[test], draw).astype(np.float64)
                 tally.add(draw, test, task.labels[test].astype(np.float64), given)
     return tally.figure()
+
+
+def targets(task: Task) -> list[str]:
+    """Return what can be learned of a task."""
+    return [PRESENCE, FRACTION] if task.fractions is not None else [PRESENCE]
 
 
 def named(task: Task, what: str) -> str:

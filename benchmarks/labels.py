@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks import curve, report
 from benchmarks.learners import LEARNERS
 from benchmarks.tasks import known
-from benchmarks.vectors_of import CACHE, vectors_of
+from benchmarks.vectors_of import CACHE, together
 from embedstore.errors import EmbedstoreError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def rows_of(
     counts = curve.A_CLASS if task.balanced else curve.COUNTS
     whole = round(np.mean([len(train) for train, _ in task.splits]))
     rows = []
-    for what in [curve.PRESENCE, *([curve.FRACTION] if task.fractions is not None else [])]:
+    for what in curve.targets(task):
         for learner in learners:
             points = curve.curve(task, what, vectors, learner, counts, draws)
             random = (
@@ -74,16 +74,17 @@ def main() -> None:
     parser = report.parser("Score against number of labels.")
     parser.add_argument("--encoder", default="band-statistics,rcf,timm:convnextv2_atto@random", help="several by comma")
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
-    parser.add_argument("--tasks", default=",".join(known.REAL), help=f"of {', '.join(known.REAL)}")
+    parser.add_argument("--tasks", default=",".join(known.REAL), help=f"of {', '.join(known.REAL)}, {known.HELP}")
+    parser.add_argument("--chips", type=int, default=known.CHIPS, help="simulated chips to learn from")
     parser.add_argument("--learners", default=",".join(LEARNERS))
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of vectors kept")
     args = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    for task in known.read(args.data, args.tasks.split(",")):
+    for task in known.read(args.data, args.tasks.split(","), args.chips):
         for encoder in args.encoder.split(","):
             try:
-                vectors = vectors_of(encoder, task.chips, task.fitted_on, args.cache)
+                vectors = together(encoder, task, args.cache)
             except EmbedstoreError as error:
                 print(f"{encoder} does not take {task.name}: {error}")
                 continue

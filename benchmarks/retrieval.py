@@ -18,7 +18,7 @@ from benchmarks import report
 from benchmarks.measures import Figure
 from benchmarks.tasks import pictures, views
 from benchmarks.tasks.task import Chips
-from benchmarks.vectors_of import CACHE, vectors_of
+from benchmarks.vectors_of import CACHE, aligned, vectors_of
 from embedstore.errors import EmbedstoreError
 
 if TYPE_CHECKING:
@@ -86,17 +86,12 @@ def _encode(seen: Sequence[Chips], encoder: str, cache: Path) -> list[NDArray[np
     """Encode views of one sensor together, those of several each by itself."""
     if len({v.bands for v in seen}) > 1:
         made = [vectors_of(encoder, v, np.arange(len(v)), cache) for v in seen]
-        if len({m.shape[1] for m in made}) > 1 or not _aligned(encoder):
+        if not aligned(encoder):
             raise EmbedstoreError(f"{encoder} has no common space for {' and '.join(v.name for v in seen)}")
         return made
     pixels, valid = np.concatenate([v.pixels for v in seen]), np.concatenate([v.valid for v in seen])
     together = Chips(seen[0].name, seen[0].bands, pixels, valid)
     return np.split(vectors_of(encoder, together, np.arange(len(together)), cache), len(seen))
-
-
-def _aligned(encoder: str) -> bool:
-    """Tell whether an encoder was trained to bring sensors together."""
-    return encoder.startswith("clip")
 
 
 def rows_of(name: str, data: Path, encoder: str, cache: Path) -> list[dict[str, Any]]:

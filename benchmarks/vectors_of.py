@@ -16,12 +16,15 @@ import benchmarks.band_statistics  # noqa: F401 - registers itself
 from embedstore.sealed import write_bytes
 from embedstore.spec import digest
 from indexer.encoders import registry
+from indexer.encoders.base import unit
 from indexer.sample import CHIPS, Sample
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from benchmarks.tasks.task import Chips
+    from benchmarks.tasks.task import Chips, Task
 
 CACHE = Path("benchmarks/data/vectors")
 BATCH = 64
@@ -51,8 +54,8 @@ def vectors_of(name: str, chips: Chips, fitted_on: NDArray[np.int64], cache: Pat
     EncoderError, BandError
         If there is no such encoder, or it does not take such chips.
     """
-    trained_on = [b for b in registry.bands(name) if b in chips.bands]
-    chips = chips.select(trained_on or chips.bands)
+    trained_on = ([b for b in known if b in chips.bands] for known in registry.modalities(name).values())
+    chips = chips.select(next(filter(None, trained_on), chips.bands))
     with tempfile.TemporaryDirectory() as folder:
         spec = registry.make(name, sample(chips, fitted_on), Path(folder))
         kept = cache / f"{digest([spec.fingerprint, chips.digest])}.npy"
@@ -72,6 +75,33 @@ def vectors_of(name: str, chips: Chips, fitted_on: NDArray[np.int64], cache: Pat
         file.seek(0)
         write_bytes(kept, file.read())
     return vectors
+
+
+def together(name: str, task: Task, cache: Path = CACHE) -> NDArray[np.float32]:
+    """Return one unit vector of each chip of a task, shape (n, d): of its one sensor, or of all of them.
+
+    Encoders that were trained to bring sensors together give the mean of the sensors' vectors, as their stores hold it;
+    of others the vectors are laid end to end.
+
+    Raises
+    ------
+    EncoderError, BandError
+        If there is no such encoder, or it does not take such chips.
+    """
+    return joined(name, [vectors_of(name, c, task.fitted_on, cache) for c in (task.chips, *task.beside)])
+
+
+def joined(name: str, vectors: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return one unit vector for the vectors of several sensors, as :func:`together` does."""
+    if len(vectors) == 1:
+        return vectors[0]
+    both = np.sum(vectors, axis=0) if aligned(name) else np.concatenate(vectors, axis=1)
+    return unit(both, name)
+
+
+def aligned(name: str) -> bool:
+    """Tell whether an encoder was trained to bring several sensors together."""
+    return len(registry.modalities(name)) > 1
 
 
 def sample(chips: Chips, fitted_on: NDArray[np.int64]) -> Sample:

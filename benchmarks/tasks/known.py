@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from typing import TYPE_CHECKING
 
 from benchmarks.tasks import pictures, scenes
@@ -21,11 +22,34 @@ REAL: dict[str, Callable[[Path], Task]] = {
     "floods-s1": scenes.floods_s1,
     "slovenia": scenes.slovenia,
 }
+HELP = "or simulated ones by region, cover and sensor, with wildcards: 'alpha/*/every'"
+CHIPS = 20_000
 
 
-def read(data: Path, wanted: Sequence[str]) -> Iterator[Task]:
-    """Yield the tasks asked for, one after the other; says which data sets are not in the folder."""
+def read(data: Path, wanted: Sequence[str], chips: int = CHIPS) -> Iterator[Task]:
+    """Yield the tasks asked for, one after the other; says which real data sets are not in the folder.
+
+    Parameters
+    ----------
+    data
+        Folder of real data sets.
+    wanted
+        Names; simulated ones may hold wildcards, but not for the region.
+    chips
+        Simulated chips to learn from.
+
+    Raises
+    ------
+    SpecError
+        If there is no such region.
+    """
     for name in wanted:
+        if "/" in name:
+            from benchmarks.tasks.simulated import tasks
+
+            made = tasks(name.partition("/")[0], chips)
+            yield from (task for known, task in made.items() if fnmatch.fnmatchcase(known, name))
+            continue
         try:
             yield REAL[name](data)
         except (RasterError, OSError, ValueError) as error:

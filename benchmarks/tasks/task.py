@@ -33,12 +33,15 @@ class Chips:
         Shape (n, bands, size, size), of any number type.
     valid
         Where there is data, bool, shape (n, size, size).
+    known_as
+        What the chips follow from, if reading them all only to know them again would take long; "" if not.
     """
 
     name: str
     bands: tuple[str, ...]
     pixels: NDArray[Any]
     valid: NDArray[np.bool_]
+    known_as: str = ""
 
     def __post_init__(self) -> None:
         count, bands, *side = self.pixels.shape
@@ -62,8 +65,10 @@ class Chips:
 
     @cached_property
     def digest(self) -> str:
-        """Hex SHA-256 of the bands, the pixels and where they are valid."""
-        made = hashlib.sha256(f"{self.bands} {self.pixels.shape} {self.pixels.dtype}".encode())
+        """Hex SHA-256 of the bands, the pixels and where they are valid; or of the bands and what they follow from."""
+        made = hashlib.sha256(f"{self.bands} {self.pixels.shape} {self.pixels.dtype} {self.known_as}".encode())
+        if self.known_as:
+            return made.hexdigest()
         for some, seen in zip(self.pixels, self.valid, strict=True):
             made.update(np.ascontiguousarray(some).data)
             made.update(np.packbits(seen).data)
@@ -95,6 +100,8 @@ class Task:
         As many, without a thought for place. None if the data set has a split of its own.
     balanced
         Whether as many labels of each class are drawn, as is usual for pictures of many classes.
+    beside
+        The same chips through other sensors.
     """
 
     name: str
@@ -107,6 +114,7 @@ class Task:
     splits: tuple[Split, ...]
     random_splits: tuple[Split, ...]
     balanced: bool = False
+    beside: tuple[Chips, ...] = ()
 
     @property
     def fitted_on(self) -> NDArray[np.int64]:
