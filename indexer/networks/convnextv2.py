@@ -63,7 +63,7 @@ class ConvNeXtV2(nn.Module):
         self.dimension: int = made.num_features
         self.patch, self.padding = patch, padding
         step = patch // 8
-        # Without padding before, half a patch of it here keeps the patches where they are; see the first test.
+        # Without padding before, half a patch of it here keeps a patch over the pixels that it had.
         self.stem: Any = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=padding),
             LayerNorm2d(width),
@@ -109,10 +109,13 @@ class ConvNeXtV2(nn.Module):
         SpecError
             If the encoder has no padding, or cells and pixels do not fit.
         """
-        if not self.padding or tuple(cells.shape[1:]) != (x.shape[2] / self.patch, x.shape[3] / self.patch):
+        side = (x.shape[2] / self.patch, x.shape[3] / self.patch)
+        count = cells.sum((1, 2))
+        if not self.padding or tuple(cells.shape[1:]) != side or bool((count != count[0]).any()):
             raise SpecError(
-                f"a mask of {tuple(cells.shape[1:])} cells does not fit chips of {tuple(x.shape[2:])} pixels with "
-                f"patches of {self.patch} and padding {self.padding}; masks need padding 1."
+                f"a mask of {tuple(cells.shape[1:])} cells, {count.tolist()} visible, does not fit chips of "
+                f"{tuple(x.shape[2:])} pixels with patches of {self.patch} and padding {self.padding}; masks need "
+                "padding 1, a cell for each patch, and as many visible in each chip."
             )
         seen = [Visible(cells)]
         for _ in self.stages[1:]:
