@@ -12,6 +12,9 @@ from embedstore.errors import QueryError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+SMALL, LARGE = 1e-140, 1e140
+"""Between these the squares of a length are numbers of double precision."""
+
 
 def to_unit(vectors: ArrayLike, dimension: int | None = None) -> NDArray[np.float32]:
     """Return vectors scaled to length one.
@@ -32,25 +35,40 @@ def to_unit(vectors: ArrayLike, dimension: int | None = None) -> NDArray[np.floa
     QueryError
         If the shape is wrong, or a vector holds NaN or infinity, or has no length.
     """
-    x = np.asarray(vectors, dtype=np.float32)
-    if x.ndim < 2:
-        x = x.reshape(1, -1)
-    if x.ndim != 2 or (dimension is not None and x.shape[1] != dimension):
+    wide = np.asarray(vectors, dtype=np.float64)
+    if wide.ndim < 2:
+        wide = wide.reshape(1, -1)
+    if wide.ndim != 2 or (dimension is not None and wide.shape[1] != dimension):
         raise QueryError(
             f"vectors of shape {np.shape(vectors)} do not fit; this store compares vectors of dimension {dimension}."
         )
-    wide = x.astype(np.float64)
-    if len(wide) == 1:  # the same, at a third of the overhead
-        length = math.sqrt(wide[0] @ wide[0])
-        if 0 < length < math.inf:
-            return (wide / length).astype(np.float32)
-    length = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-    good = (length > 0) & (length < np.inf)  # false for NaN
+    with np.errstate(over="ignore", invalid="ignore"):
+        if len(wide) == 1:  # the same, at a third of the overhead
+            length = math.sqrt(wide[0] @ wide[0])
+            if SMALL < length < LARGE:
+                return (wide / length).astype(np.float32)
+        lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+        if not ((lengths > SMALL) & (lengths < LARGE)).all():
+            wide = _scaled(wide)
+            lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+    return np.ascontiguousarray(wide / lengths[:, None], dtype=np.float32)
+
+
+def _scaled(wide: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return vectors whose largest component is one, so that squares neither overflow nor vanish.
+
+    Raises
+    ------
+    QueryError
+        If a vector holds NaN or infinity, or has no length.
+    """
+    largest = np.abs(wide).max(axis=1, initial=0.0)
+    good = (largest > 0) & (largest < np.inf)  # false for NaN
     if not good.all():
-        raise QueryError(
-            f"vector {int(np.argmin(good))} of {len(x)} holds NaN or infinity, or has no length; it has no direction."
-        )
-    return np.ascontiguousarray(wide / length[:, None], dtype=np.float32)
+        first = int(np.argmin(good))
+        raise QueryError(f"vector {first} of {len(wide)} holds NaN or infinity, or has no length; it has no direction.")
+    exponent = np.frexp(largest)[1]
+    return np.ldexp(wide, -exponent[:, None])
 
 
 def round_mantissa(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

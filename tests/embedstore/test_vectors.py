@@ -36,6 +36,23 @@ def test_unit_vectors_have_length_one(x: np.ndarray) -> None:
         assert np.abs(np.linalg.norm(to_unit(x).astype(np.float64), axis=1) - 1).max() < 1e-5
 
 
+@pytest.mark.parametrize("scale", [1e-320, 1e-200, 1e-40, 1.0, 1e40, 1e200, 1e308])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_direction_does_not_depend_on_length(scale: float, rows: int) -> None:
+    x = np.tile([0.5, -1.0, 0.25], (rows, 1)) * scale
+    tolerance = 1e-6 if scale > 1e-300 else 1e-3  # denormal numbers are coarse
+    assert to_unit(x) == pytest.approx(to_unit(np.tile([0.5, -1.0, 0.25], (rows, 1))), abs=tolerance)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_numbers_without_direction_are_refused(bad: float) -> None:
+    for rows in (1, 2):
+        x = np.ones((rows, 3))
+        x[-1, 1] = bad
+        with pytest.raises(QueryError, match=f"vector {rows - 1} of {rows} holds NaN"):
+            to_unit(x)
+
+
 ENCODER = EncoderSpec(
     "a", (Modality("optical", ("B02", "B03"), (1.0, 2.0), (3.0, 4.0)),), 32, 10.0, 8, "mean", "ab", {"k": 3}
 )
