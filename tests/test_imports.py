@@ -35,11 +35,13 @@ COMMANDS = (
     "change",
     "serve",
     "simulate",
+    "pretrain",
     "delete",
     "info",
     "verify",
     "compact",
     "vacuum",
+    "models",
 )
 OWN_CLASSES = ("query.fewshot.estimators", "indexer.networks")
 """Scikit-learn's classifiers and torch's modules, made ours: whoever imports them wants those libraries."""

@@ -127,7 +127,9 @@ def locate(name: str) -> Path:
         raise EncoderError(f"{name!r} names a model by its digest, and only a store has it; give its file.")
     path = Path(file) if file else SHIPPED / f"{family}-{shipped}.safetensors"
     if not path.is_file():
-        ships = ", ".join(sorted(p.stem.replace("-", ":", 1) for p in SHIPPED.glob(f"{family}-*.safetensors")))
+        ships = ", ".join(
+            sorted(p.stem.replace("-", ":", 1) for p in SHIPPED.glob("*") if p.stem.startswith(f"{family}-"))
+        )
         raise EncoderError(f"there is no model {name!r}; {f'known are {ships}, and ' if ships else ''}{family}@FILE.")
     return path
 

@@ -185,8 +185,10 @@ def _describe(path: Path, found: list[Scene], places: int, attribution: str) -> 
     files = [(str(layer.path.name), layer.path.stat().st_size) for scene in found for layer in scene.layers]
     names = [n for n in (*PIXELS, *CLASSES) if any(n == layer.name for scene in found for layer in scene.layers)]
     when = sorted(scene.when.date().isoformat() for scene in found if scene.when)
+    simulated = sum(scene.simulated for scene in found)
     parts = [
         f"{len(found)} scenes of {places} places ({', '.join(names)})",
+        f"{simulated} of them simulated" if simulated else "",
         f"{when[0]} to {when[-1]}" if when else "",
         f"folder {path.resolve().name} ({digest(files)[:8]})",
         attribution,

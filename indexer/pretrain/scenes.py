@@ -45,12 +45,15 @@ class Scene:
         When, if that is known.
     values, labels
         Of the whole scene, as :class:`indexer.pretrain.batch.Batch` has them of a chip.
+    simulated
+        Whether it says that it was never seen.
     """
 
     layers: tuple[Layer, ...]
     when: datetime | None
     values: dict[str, tuple[float, ...]] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
+    simulated: bool = False
 
     @property
     def grid(self) -> Grid:
@@ -167,7 +170,7 @@ def _from_item(path: Path, said: dict[str, Any], folder: Path, told: Told) -> Sc
         raise RasterError(
             f"the assets of {path} must lie on one grid; {', '.join(odd)} do not as {layers[0].path.name}."
         )
-    return Scene(tuple(layers), when or layers[0].when, values, labels)
+    return Scene(tuple(layers), when or layers[0].when, values, labels, "embedstore:simulator" in properties)
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -10,7 +10,20 @@ from typing import Annotated, Any
 import typer
 
 from embedstore.errors import EmbedstoreError
-from query.cli import build, change, classify, demo, housekeeping, search, serve, simulate, sql, suggest
+from query.cli import (
+    build,
+    change,
+    classify,
+    demo,
+    housekeeping,
+    models,
+    pretrain,
+    search,
+    serve,
+    simulate,
+    sql,
+    suggest,
+)
 from query.cli.screen import one_line, say
 
 INTERRUPTED = 130
@@ -26,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: embedstore demo",
 )
-for group in (demo, build, search, sql, classify, suggest, change, serve, simulate, housekeeping):
+for group in (demo, build, search, sql, classify, suggest, change, serve, simulate, pretrain, models, housekeeping):
     group.register(app)
 
 

@@ -12,14 +12,14 @@ from query.cli.screen import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from indexer.pretrain.training import Status
+
 QUIET = 30.0
 """Seconds between two lines where there is no terminal."""
 
 
 @contextmanager
-def chips(
-    doing: str = "encoding", done: str = "encoded", noun: str = "chips"
-) -> Iterator[Callable[[int, int], None]]:
+def chips(doing: str = "encoding", done: str = "encoded", noun: str = "chips") -> Iterator[Callable[[int, int], None]]:
     """Show how many chips (or others) are done, how fast, and the time left; yields what to call with (done, total)."""
     if sys.stderr.isatty():
         with _bar(doing, noun) as update:
@@ -61,3 +61,41 @@ def _sparse_lines(verb: str, noun: str) -> Callable[[int, int], None]:
             say(f"{verb} {done:,} of {total:,} {noun}, {done / (now - began):,.0f} {noun}/s")
 
     return update
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[Status], None]]:
+    """Show how far a training run is, its loss, its speed and how much of its time it waits for chips."""
+    if not sys.stderr.isatty():
+        yield _sparse_steps()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = [TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")]
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), speed_estimate_period=60) as bar:
+        task: TaskID | None = None
+
+        def update(status: Status) -> None:
+            nonlocal task
+            if task is None:  # begun where the run goes on, or the steps before would count as speed
+                task = bar.add_task("", total=status.steps, completed=status.step)
+            bar.update(task, completed=status.step, description=_told(status))
+
+        yield update
+
+
+def _sparse_steps() -> Callable[[Status], None]:
+    last = time.monotonic()
+
+    def update(status: Status) -> None:
+        nonlocal last
+        if time.monotonic() - last >= QUIET:
+            last = time.monotonic()
+            say(f"step {status.step:,} of {status.steps:,}, {_told(status)}")
+
+    return update
+
+
+def _told(status: Status) -> str:
+    return f"loss {status.loss:.4g}, {status.chips_per_second:,.0f} chips/s, {status.waiting:.0%} waiting for chips"

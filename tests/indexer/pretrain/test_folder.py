@@ -219,6 +219,13 @@ def test_its_description_tells_what_it_holds(tmp_path: Path) -> None:
     assert Folder(tmp_path).describe() != said
 
 
+def test_what_was_simulated_is_said_to_be(tmp_path: Path) -> None:
+    plain(tmp_path / "a.tif", transform=UTM @ Affine.translation(500, 0))
+    item(tmp_path, properties={"datetime": "2021-07-15T00:00:00Z", "embedstore:simulator": "1"})
+    assert "2 scenes of 2 places" in Folder(tmp_path).describe()
+    assert "1 of them simulated" in Folder(tmp_path).describe()
+
+
 def test_numbers_that_cannot_be_reflectance_are_refused(tmp_path: Path) -> None:
     plain(tmp_path / "raw.tif", scale=None)
     with pytest.raises(RasterError, match=r"raw.tif reach 3000, .* scenes.json"):
