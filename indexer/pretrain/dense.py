@@ -30,9 +30,6 @@ GSD = 10.0
 """Of Sentinel-2's finest bands, in metres; all sources give optical chips on their grid."""
 POOLING = "mean of unit vectors of pixels"
 TEMPERATURE = 0.1
-GROUP = 16
-"""Chips among whose pixels negatives are found. It bounds memory, and keeps what is learned the same however many
-chips a device takes at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +44,9 @@ class Config:
         See :class:`indexer.networks.unet.PixelEmbedding`.
     pixels
         How many are sampled of each pair of views.
+    group
+        Chips among whose pixels negatives are found. It bounds memory, which grows by its square, and keeps what is
+        learned the same however many chips a device takes at once.
     radius
         Pixels on the ground within which nothing is a negative.
     strength
@@ -63,6 +63,7 @@ class Config:
     expansion: int
     dimension: int
     pixels: int
+    group: int
     radius: float
     strength: float
     schedule: Schedule
@@ -78,6 +79,7 @@ CONFIGS = {
         expansion=2,
         dimension=128,
         pixels=256,
+        group=8,
         radius=8.0,
         strength=0.2,
         schedule=Schedule(batch=16, steps=4_000, warmup=200, lr=1e-3, clip=1.0),
@@ -92,6 +94,7 @@ CONFIGS = {
         expansion=4,
         dimension=128,
         pixels=1_024,
+        group=16,
         radius=8.0,
         strength=0.2,
         schedule=Schedule(batch=256, steps=100_000, warmup=5_000, lr=1e-3, clip=1.0),
@@ -144,7 +147,7 @@ class Dense:
             return {"loss": vectors.sum(), "matched": torch.zeros((), device=device)}  # nothing, and no gradient
         near = neighbours(numbers, config.size, config.radius)
         left, right = vectors.chunk(2)
-        groups = zip(*(torch.split(t, GROUP) for t in (left, right, near)), strict=True)
+        groups = zip(*(torch.split(t, config.group) for t in (left, right, near)), strict=True)
         found = [torch.stack(info_nce(a, b, c, TEMPERATURE)) * len(a) / len(chips) for a, b, c in groups]
         loss, matched = torch.stack(found).sum(0)
         return {"loss": loss, "matched": 100 * matched.detach()}
@@ -249,14 +252,16 @@ def info_nce(
         What similarities are divided by.
     """
     import torch  # noqa: PLC0415
-    from torch.nn import functional as fn  # noqa: PLC0415
 
     n, m, _ = left.shape
-    with torch.autocast(left.device.type, enabled=False):  # eight bits are too few for what is divided by a tenth
-        logits = (left.flatten(0, 1) @ right.flatten(0, 1).T / temperature).view(n, m, n, m)
     own = torch.arange(n, device=left.device)
-    logits[own, :, own] = logits[own, :, own].masked_fill(near, -math.inf)
-    logits = logits.view(n * m, n * m)
-    partner = torch.arange(n * m, device=left.device)
-    loss = (fn.cross_entropy(logits, partner) + fn.cross_entropy(logits.T, partner)) / 2
-    return loss, (logits.detach().argmax(1) == partner).float().mean()
+    bar = torch.zeros(n, m, n, m, device=left.device)
+    bar[own, :, own] = torch.zeros(near.shape, device=left.device).masked_fill(near, -math.inf)
+    left, right = left.flatten(0, 1), right.flatten(0, 1)
+    most = 1 / temperature  # of what a similarity of unit vectors is divided to; less it, no exponential is above 1
+    with torch.autocast(left.device.type, enabled=False):  # eight bits are too few for what is divided by a tenth
+        powers = torch.addmm(bar.view(n * m, n * m) - most, left / temperature, right.T).exp_()
+    partner = (left * right).sum(1).mean() / temperature - most
+    loss = (powers.sum(0).log() + powers.sum(1).log()).mean() / 2 - partner
+    matched = powers.detach().argmax(1) == torch.arange(n * m, device=left.device)
+    return loss, matched.float().mean()

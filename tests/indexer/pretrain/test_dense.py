@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ TINY = dense.Config(
     expansion=2,
     dimension=8,
     pixels=24,
+    group=16,
     radius=2.0,
     strength=0.1,
     schedule=Schedule(batch=4, steps=10, warmup=1, lr=1e-3),
@@ -172,7 +174,7 @@ def test_groups_of_chips_weigh_by_their_size(tiny: dense.Dense, monkeypatch: pyt
         seen.append((len(left), *nce(left, *rest)))  # type: ignore[arg-type]
         return seen[-1][1:]
 
-    monkeypatch.setattr(dense, "GROUP", 3)
+    tiny.config = replace(TINY, group=3)
     monkeypatch.setattr(dense, "info_nce", spy)
     parts = tiny.loss(net, dates(), torch.Generator().manual_seed(0))
     assert [n for n, *_ in seen] == [3, 1]
