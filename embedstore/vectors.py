@@ -68,7 +68,8 @@ def _scaled(wide: NDArray[np.float64]) -> NDArray[np.float64]:
         first = int(np.argmin(good))
         raise QueryError(f"vector {first} of {len(wide)} holds NaN or infinity, or has no length; it has no direction.")
     exponent = np.frexp(largest)[1]
-    return np.ldexp(wide, -exponent[:, None])
+    scaled: NDArray[np.float64] = np.ldexp(wide, -exponent[:, None])
+    return scaled
 
 
 def round_mantissa(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
