@@ -162,7 +162,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             f"{path} was refused, since reading it would run what it holds: {_reason(error)} A published checkpoint "
             "holds tensors, numbers and an argparse.Namespace only; get it from its authors again."
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise EncoderError(f"{path} cannot be read as a checkpoint of torch: {_reason(error)}") from error
     state = held.get("model") if isinstance(held, dict) else None
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
