@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 LEARNERS = ("knn", "linear", "forest")
 NEIGHBOURS = 5
-TREES = 100
+TREES = 50
 INVERSE_PENALTY = 0.1
 """Of the logistic regression, on standardised features."""
 PENALTIES = np.logspace(-2, 5, 8)

@@ -110,7 +110,7 @@ def main() -> None:
     args = parser.parse_args()
     groups = {name: tuple(listed.split(",")) for name, _, listed in (g.partition("=") for g in args.against)}
     encoders = list(dict.fromkeys([*filter(None, args.encoder.split(",")), *(e for g in groups.values() for e in g)]))
-    tasks = args.tasks.split(",")
+    tasks = [t for t in args.tasks.split(",") if t]
     rows: list[dict[str, Any]] = []
     for task in known.read(args.data, [t for t in tasks if t != CAROLINA], args.chips):
         for encoder in encoders:
