@@ -3,7 +3,7 @@
 After the idea of Embedding Earth (arXiv 2203.06041, self-supervised contrastive pretraining for dense land cover), of
 which only the abstract was at hand. What it does not say is our design: the U-Net, the views, InfoNCE (van den Oord et
 al. 2018) in both directions at a temperature of 0.1, and that pixels near the anchor are no negatives, since
-neighbours on the ground are mostly of one kind.
+neighbours on the ground are mostly of one kind; nor are those of other chips that may show the same ground.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from embedstore.errors import SpecError
 from indexer.encoders.model_file import Model
 from indexer.pretrain import views
 from indexer.pretrain.recipe import Schedule, register
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from numpy.typing import NDArray
 
@@ -30,6 +31,8 @@ GSD = 10.0
 """Of Sentinel-2's finest bands, in metres; all sources give optical chips on their grid."""
 POOLING = "mean of unit vectors of pixels"
 TEMPERATURE = 0.1
+METRES_A_DEGREE = 111_195.0
+"""Of latitude, on the mean sphere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +148,15 @@ class Dense:
         vectors = network(pixels.contiguous(memory_format=torch.channels_last), torch.cat(at))
         if not len(chips):
             return {"loss": vectors.sum(), "matched": torch.zeros((), device=device)}  # nothing, and no gradient
-        near = neighbours(numbers, config.size, config.radius)
         left, right = vectors.chunk(2)
-        groups = zip(*(torch.split(t, config.group) for t in (left, right, near)), strict=True)
-        found = [torch.stack(info_nce(a, b, c, TEMPERATURE)) * len(a) / len(chips) for a, b, c in groups]
+        near = neighbours(numbers, config.size, config.radius)
+        where, reach = chips.cpu().numpy(), (config.size + config.radius) * batches[0].gsd
+        together = torch.from_numpy(overlapping(batches[0].lon[where], batches[0].lat[where], reach)).to(device)
+        found = []
+        for start in range(0, len(chips), config.group):
+            part = slice(start, start + config.group)
+            both = info_nce(left[part], right[part], near[part], together[part, part], TEMPERATURE)
+            found.append(torch.stack(both) * len(left[part]) / len(chips))
         loss, matched = torch.stack(found).sum(0)
         return {"loss": loss, "matched": 100 * matched.detach()}
 
@@ -237,8 +245,29 @@ def neighbours(numbers: torch.Tensor, size: int, radius: float) -> torch.Tensor:
     return near & ~torch.eye(numbers.shape[1], dtype=torch.bool, device=numbers.device)
 
 
+def overlapping(lon: NDArray[np.float64], lat: NDArray[np.float64], side: float) -> NDArray[np.bool_]:
+    """Return which chips may show the same ground: bool, shape (n, n), false for a chip and itself.
+
+    Sources cut several chips of one tile. Whole chips are held apart rather than pixels, since how a chip is turned
+    against north is not known: those whose centres lie nearer than the diagonal of a chip.
+
+    Parameters
+    ----------
+    lon, lat
+        Centres in degrees, shape (n,).
+    side
+        Of a chip and the width of what counts as near, in metres.
+    """
+    east = (np.subtract.outer(lon, lon) + 180) % 360 - 180
+    north = np.subtract.outer(lat, lat)
+    middle = np.radians(np.add.outer(lat, lat) / 2)
+    near = METRES_A_DEGREE * np.hypot(east * np.cos(middle), north) < math.sqrt(2) * side
+    others: NDArray[np.bool_] = near & ~np.eye(len(lon), dtype=bool)
+    return others
+
+
 def info_nce(
-    left: torch.Tensor, right: torch.Tensor, near: torch.Tensor, temperature: float
+    left: torch.Tensor, right: torch.Tensor, near: torch.Tensor, together: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mean of InfoNCE in both directions, and the share of pixels whose partner is the most alike.
 
@@ -248,6 +277,8 @@ def info_nce(
         Unit vectors of the same pixels of the ground in two views, shape (n, m, d).
     near
         Which pixels of a chip are no negatives of each other, shape (n, m, m).
+    together
+        Which chips' pixels are none of each other's, shape (n, n), false on the diagonal.
     temperature
         What similarities are divided by.
     """
@@ -255,12 +286,13 @@ def info_nce(
 
     n, m, _ = left.shape
     own = torch.arange(n, device=left.device)
-    bar = torch.zeros(n, m, n, m, device=left.device)
-    bar[own, :, own] = torch.zeros(near.shape, device=left.device).masked_fill(near, -math.inf)
+    no_negative = together[:, None, :, None].repeat(1, m, 1, m)
+    no_negative[own, :, own] = near
+    bar = torch.zeros(n * m, n * m, device=left.device).masked_fill_(no_negative.view(n * m, n * m), -math.inf)
     left, right = left.flatten(0, 1), right.flatten(0, 1)
     most = 1 / temperature  # of what a similarity of unit vectors is divided to; less it, no exponential is above 1
     with torch.autocast(left.device.type, enabled=False):  # eight bits are too few for what is divided by a tenth
-        powers = torch.addmm(bar.view(n * m, n * m) - most, left / temperature, right.T).exp_()
+        powers = torch.addmm(bar - most, left / temperature, right.T).exp_()
     partner = (left * right).sum(1).mean() / temperature - most
     loss = (powers.sum(0).log() + powers.sum(1).log()).mean() / 2 - partner
     matched = powers.detach().argmax(1) == torch.arange(n * m, device=left.device)

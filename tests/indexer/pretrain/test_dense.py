@@ -15,6 +15,7 @@ from indexer.pretrain.batch import Batch
 from indexer.pretrain.modalities import OPTICAL
 from indexer.pretrain.recipe import Schedule
 
+APART = torch.zeros(2, 2, dtype=torch.bool)
 STATISTICS = {"optical": Modality("optical", OPTICAL, (0.2,) * 12, (0.1,) * 12)}
 TINY = dense.Config(
     size=16,
@@ -34,7 +35,7 @@ TINY = dense.Config(
 
 def batch(pixels: np.ndarray) -> Batch:
     n = len(pixels)
-    return Batch({"optical": pixels.astype(np.float32)}, {}, {}, {}, np.zeros(n), np.zeros(n), 10.0)
+    return Batch({"optical": pixels.astype(np.float32)}, {}, {}, {}, np.arange(n) * 0.1, np.zeros(n), 10.0)
 
 
 def dates(n: int = 4, seed: int = 0) -> tuple[Batch, Batch]:
@@ -84,7 +85,7 @@ def test_the_loss_is_that_of_a_calculation_by_hand() -> None:
         return -math.log(scores[i] / sum(scores.values()))
 
     wanted = (sum(loss(a, b, i) for i in range(4)) + sum(loss(b, a, i) for i in range(4))) / 8
-    found, matched = dense.info_nce(left, right, near, 0.5)
+    found, matched = dense.info_nce(left, right, near, APART, 0.5)
     assert float(found) == pytest.approx(wanted, abs=1e-6)
     assert float(matched) == 0.25  # only the second pixel of the first chip is nearest to its partner
 
@@ -94,11 +95,36 @@ def test_excluded_pixels_have_no_part_in_the_loss() -> None:
     left, right = torch.nn.functional.normalize(torch.randn(2, 3, 5, 8, generator=generator), dim=-1)
     near = torch.rand(3, 5, 5, generator=generator) < 0.3
     near = (near | near.transpose(1, 2)) & ~torch.eye(5, dtype=torch.bool)
+    together = torch.tensor([[False, True, False], [True, False, False], [False, False, False]])
     allowed = ~torch.block_diag(*near)
+    allowed[:5, 5:10] = allowed[5:10, :5] = False
     scores = (left.view(15, 8) @ right.view(15, 8).T / 0.1).double().exp() * allowed
     own = scores.diagonal()
     wanted = -((own / scores.sum(1)).log().mean() + (own / scores.sum(0)).log().mean()) / 2
-    assert dense.info_nce(left, right, near, 0.1)[0].item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert dense.info_nce(left, right, near, together, 0.1)[0].item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
+def test_chips_that_may_overlap_are_told_by_their_centres() -> None:
+    lon, lat = np.array([13.0, 13.009, 13.03, 179.999, -179.999]), np.array([60.0, 60.0, 60.0, 0.0, 0.0])
+    found = dense.overlapping(lon, lat, 800.0)  # 0.009 degrees are 500 m at 60 degrees north, 0.021 are 1,168 m
+    assert np.argwhere(found).tolist() == [[0, 1], [1, 0], [3, 4], [4, 3]]
+    assert dense.overlapping(lon, lat, 840.0)[1, 2]
+
+
+def test_chips_of_one_place_are_no_negatives_of_each_other(tiny: dense.Dense, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = dates()
+    first.lon[:] = [0.0, 5.0, 0.0001, 7.0]
+    first.pixels["optical"][1] = np.nan
+    seen = []
+    nce = dense.info_nce
+
+    def spy(*arguments: torch.Tensor) -> object:
+        seen.append(arguments[3].tolist())
+        return nce(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(dense, "info_nce", spy)
+    tiny.loss(network(tiny), (first, second), torch.Generator().manual_seed(0))
+    assert seen == [[[False, True, False], [True, False, False], [False, False, False]]]
 
 
 def test_pixels_without_data_are_never_sampled(tiny: dense.Dense, monkeypatch: pytest.MonkeyPatch) -> None:
