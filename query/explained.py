@@ -11,7 +11,7 @@ import shapely
 from embedstore import footprint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -66,21 +66,26 @@ def matching(one: Mapping[str, Any]) -> Any:
     return footprint.split(area) if parts else area
 
 
-def areas(footprints: NDArray[Any], explanations: pa.Table) -> NDArray[Any]:
+def areas(footprints: NDArray[Any], explanations: Sequence[Mapping[str, Any]]) -> NDArray[Any]:
     """Return what matches of each chip, and the footprint of a chip that is not explained."""
     shapes = [
         shape if one["reason"] is not None else matching(one)
-        for shape, one in zip(footprints, explanations.to_pylist(), strict=True)
+        for shape, one in zip(footprints, explanations, strict=True)
     ]
     return np.array(shapes, object)
 
 
+def summary(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the share that matches, or the reason why there is no explanation."""
+    return {"matching": share(one)} if one["reason"] is None else {"reason": one["reason"]}
+
+
 def plain(one: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an explanation as plain data: a grid with its corners, or the reason why there is none."""
+    """Return an explanation as plain data: a summary, and a grid with its corners if there is one."""
     if one["reason"] is not None:
-        return {"reason": one["reason"]}
+        return summary(one)
     return {
-        "matching": share(one),
+        **summary(one),
         "rows": one["rows"],
         "cols": one["cols"],
         "corners": one["corners"],

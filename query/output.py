@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from query.hits import Hits
 
 FORMATS = ("table", "json", "geojson", "geoparquet")
@@ -143,25 +145,23 @@ def feature_collection(hits: Hits, explanations: pa.Table | None = None) -> dict
 
     The geometry of a hit that is explained is what of it matches, null if nothing does.
     """
-    table = _columns(hits, explanations)
-    shapes = _footprints(table)
+    table = hits.to_arrow(geometry=True)
+    shapes, properties = _footprints(table), rows(table)
     if explanations is not None:
-        shapes = explained.areas(shapes, explanations)
-    shapes = shapely.orient_polygons(shapes)
-    shapes = shapely.transform(shapes, lambda xy: np.round(xy, _DECIMALS))
-    properties = rows(table)
-    for one in properties:
-        if "explain" in one:  # the geometry says the rest
-            one["explain"] = {k: v for k, v in one["explain"].items() if k in {"matching", "reason"}}
+        told = explanations.to_pylist()
+        shapes = explained.areas(shapes, told)
+        properties = [{**row, "explain": explained.summary(one)} for row, one in zip(properties, told, strict=True)]
     features = [
-        {"type": "Feature", "id": row["id"], "geometry": _geometry(shape), "properties": row}
-        for shape, row in zip(shapes, properties, strict=True)
+        {"type": "Feature", "id": row["id"], "geometry": shape, "properties": row}
+        for shape, row in zip(geometries(shapes), properties, strict=True)
     ]
     return {"type": "FeatureCollection", "features": features, "report": hits.report.to_dict()}
 
 
-def _geometry(shape: Any) -> Any:
-    return None if shape.is_empty else json.loads(shapely.to_geojson(shape))
+def geometries(shapes: NDArray[Any]) -> list[Any]:
+    """Return shapes in degrees as GeoJSON geometries, None for those that are empty."""
+    tidy = shapely.transform(shapely.orient_polygons(shapes), lambda xy: np.round(xy, _DECIMALS))
+    return [None if shape.is_empty else json.loads(shapely.to_geojson(shape)) for shape in tidy]
 
 
 def _footprints(table: pa.Table) -> Any:

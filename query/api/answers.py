@@ -149,6 +149,24 @@ class Explanations(Shown):
     explained: list[dict[str, Any]]
 
 
+class MatchFeatures(Shown):
+    """What of each chip matches as GeoJSON; a geometry is null where nothing does, or where there is a reason."""
+
+    model_config = example(
+        type="FeatureCollection",
+        features=[
+            {
+                "type": "Feature",
+                "id": ID,
+                "geometry": {"type": "Polygon", "coordinates": RING},
+                "properties": {"id": ID, "matching": 1.0},
+            }
+        ],
+    )
+    type: str
+    features: list[dict[str, Any]]
+
+
 class Table(Shown):
     """Rows of a statement."""
 

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+import shapely
+
 from query import Engine
 from query.client import Client
 from tests.query import halves
@@ -26,6 +29,14 @@ def test_grids_over_http(tmp_path: Path, serve: Callable[..., AbstractContextMan
         found = answer.json()["explained"]
         assert [one["matching"] for one in found] == [0.0, 1.0, 0.5]
         assert Client("http://testserver", http=client).explain(ids, id=ids[1]) == found
+        shown = client.post(PATH, json={"ids": ids, "id": ids[1]}, headers={"Accept": "application/geo+json"})
+        assert shown.headers["content-type"] == "application/geo+json"
+        areas = [one["geometry"] for one in shown.json()["features"]]
+        assert areas[0] is None
+        assert shapely.geometry.shape(areas[2]).area == pytest.approx(
+            shapely.geometry.shape(areas[1]).area / 2, rel=1e-3
+        )
+        assert [one["properties"] for one in shown.json()["features"]][2] == {"id": ids[2], "matching": 0.5}
         assert client.post(PATH, json={"ids": ids + ids, "id": ids[1]}).status_code == 413
         assert client.post(PATH, json={"ids": [], "id": ids[1]}).status_code == 422
         assert client.post(PATH, json={"ids": ["0" * 32], "id": ids[1]}).status_code == 404
