@@ -28,7 +28,7 @@ def rain(region: Region, month: float) -> float:
 
 
 def values(
-    region: Region, elevation: NDArray[np.float32], month: int, warmth: NDArray[Any], wetness: NDArray[Any]
+    region: Region, elevation: NDArray[np.float32], month: int, warmth: float, wetness: float
 ) -> NDArray[np.float32]:
     """Return the numbers of :data:`indexer.pretrain.modalities.CLIMATE`.
 
@@ -39,7 +39,7 @@ def values(
     month
         1 to 12.
     warmth, wetness
-        Degrees warmer than the region, and times as wet, shape (n,).
+        Degrees warmer than the region, and times as wet.
 
     Returns
     -------

@@ -10,7 +10,7 @@ import numpy as np
 from indexer.landscape import parcels as parcelling
 from indexer.landscape import terrain as relief
 from indexer.landscape import towns as building
-from indexer.landscape.noise import Noise, above, step, uniform
+from indexer.landscape.noise import Noise, above, blur, step, uniform
 from indexer.pretrain.modalities import DYNAMIC_WORLD, LAND_COVER
 
 if TYPE_CHECKING:
@@ -100,14 +100,12 @@ class Ground:
         -------
         int8, the code of :data:`indexer.pretrain.modalities.DYNAMIC_WORLD`.
         """
-        from scipy import ndimage  # type: ignore[import-untyped] # noqa: PLC0415 - slow to import
-
         doubt = self.parcels.share("doubt")[self.parcels.index]
         seen = TO_DYNAMIC_WORLD[self.land_cover]
         crops, grass = DYNAMIC_WORLD.index("crops"), DYNAMIC_WORLD.index("grass")
         seen = np.where((seen == crops) & (doubt < 0.06), grass, seen)
         seen = np.where((seen == grass) & (doubt > 0.9), crops, seen)
-        votes = [ndimage.uniform_filter((seen == c).astype(np.float32), 3) for c in range(len(DYNAMIC_WORLD))]
+        votes = [blur((seen == c).astype(np.float32), 1.0) for c in range(len(DYNAMIC_WORLD))]
         return np.asarray(np.argmax(votes, axis=0).astype(np.int8))
 
 
@@ -120,7 +118,7 @@ def survey(noise: Noise, region: Region) -> Ground:
     towns = building.settle(noise, region, terrain, parcels, farmed)
     vigour = 0.75 * noise.fractal("vigour", 18, 4) + 0.65 * noise.smooth("fertility", 160)
     stand = np.ascontiguousarray(STANDS[under].transpose(2, 0, 1))
-    lively = (1 + np.float32(0.16) * vigour).clip(0.4, 1.12)
+    lively = (0.92 + 0.14 * vigour + 0.12 * noise.smooth("density", 90)).clip(0.3, 1.1).astype(np.float32)
     stand[:2] *= np.minimum(lively, 0.98 / np.maximum(stand[:2].sum(axis=0), np.float32(0.02)))
     _scatter_trees(noise, region, under, stand)
     hedge = _hedges(noise, region, terrain, parcels, farmed)
@@ -142,6 +140,10 @@ def _cover(noise: Noise, region: Region, terrain: Terrain, parcels: Parcels) -> 
     cover = np.where(bush > 0.35 + 0.5 * moist, CLASS["shrubs"], CLASS["grass"])
     dry = noise.fractal("bare", 90, 6, 0.55) + 0.6 * terrain.mountain
     cover = np.where(dry > above(region.arid), CLASS["bare"], cover)
+    # Pits and gravel are bright and rough, as towns are.
+    pit = noise.cells("pits", 120, 0.9)
+    reach = 2.5 + 10 * uniform(pit.ident, 32) + 5 * bush
+    dug = (uniform(pit.ident, 33) < 0.22) & (pit.distance < reach) & (slope < 0.25)
     steep = step(slope, 0.05, 0.3)
     wood = noise.fractal("forest", 110, 8, 0.62) + moist * (1.0 * steep + 0.7 * terrain.mountain)
     farm = noise.fractal("farms", 120, 6, 0.5) > above(region.farms) + 2.5 * (steep > 0.3)
@@ -151,6 +153,7 @@ def _cover(noise: Noise, region: Region, terrain: Terrain, parcels: Parcels) -> 
     cover = np.where(farm, np.where(parcels.circle < 0, CLASS["grass"], field), cover)
     cover = np.where((parcels.circle > 0) & (slope < 0.1), CLASS["crops"], cover)
     cover = np.where(wood > above(region.forest), CLASS["trees"], cover)
+    cover = np.where(dug, CLASS["bare"], cover)
     bank = terrain.river - terrain.channel
     flood = noise.fractal("marsh", 40, 5, 0.6)
     low = ((bank < 14 + 10 * flood) & (flood > 0.25)) | (terrain.lake > -0.22 - 0.1 * flood)
@@ -164,7 +167,7 @@ def _cover(noise: Noise, region: Region, terrain: Terrain, parcels: Parcels) -> 
     cover = np.where(cold < 2.2, np.where(bush > 0.6, CLASS["shrubs"], CLASS["grass"]), cover)
     cover = np.where(cold < 0.3, np.where(dry > 1.2, CLASS["bare"], CLASS["moss"]), cover)
     cover = np.where((cold < -1.2) | ((slope > 0.85) & (bush > -0.2)), CLASS["bare"], cover)
-    return np.where(cold + 2 * slope < -1.6, CLASS["snow"], cover).astype(np.int8)
+    return np.asarray(np.where(cold + 2 * slope < -1.6, CLASS["snow"], cover), np.int8)
 
 
 def _scatter_trees(noise: Noise, region: Region, under: NDArray[np.int8], stand: NDArray[np.float32]) -> None:
@@ -184,7 +187,7 @@ def _hedges(
     """Return the share under trees along the borders of parcels."""
     grows = (uniform(parcels.block.ident, 13) < region.hedges) & (terrain.slope < 0.2)
     gaps = noise.smooth("gaps", 6) > -0.5
-    return (np.clip(1.15 - parcels.edge, 0, 0.85) * (grows & farmed & gaps)).astype(np.float32)
+    return np.asarray(np.clip(1.15 - parcels.edge, 0, 0.85) * (grows & farmed & gaps), np.float32)
 
 
 def _seen(
@@ -196,7 +199,7 @@ def _seen(
     seen = np.where(hedge > 0.5, CLASS["trees"], seen)
     seen = np.where(towns.density > 0, np.where(towns.shade > towns.lawn, CLASS["trees"], CLASS["grass"]), seen)
     seen = np.where(built > 0.38, CLASS["built"], seen)
-    return np.where((terrain.water > 0.5) & (built < 0.5), CLASS["water"], seen).astype(np.int8)
+    return np.where((terrain.water() > 0.5) & (built < 0.5), CLASS["water"], seen).astype(np.int8)
 
 
 def _soils(noise: Noise, region: Region, terrain: Terrain) -> NDArray[np.float32]:
@@ -207,7 +210,7 @@ def _soils(noise: Noise, region: Region, terrain: Terrain) -> NDArray[np.float32
         shares[k] = weight * np.exp(np.float32(0.9) * field)
     shares[3] += 2.5 * (terrain.river - terrain.channel < 3)
     shares[4] += 16 * terrain.mountain * (0.4 + step(terrain.slope, 0.15, 0.6)) + 1.5 * step(terrain.slope, 0.25, 0.6)
-    return shares / shares.sum(axis=0)
+    return np.asarray(shares / shares.sum(axis=0), np.float32)
 
 
 def _canopy(

@@ -59,10 +59,17 @@ def above(share: float) -> float:
     return NormalDist().inv_cdf(min(max(1 - share, 1e-6), 1 - 1e-6))
 
 
-def step(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+def step(values: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
     """Return 0 below `low`, 1 above `high`, and a smooth way between them."""
     t = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def blur(values: NDArray[Any], spread: float) -> NDArray[np.float32]:
+    """Return a smoothed field: a Gaussian of so many pixels, cut off at three of its widths."""
+    from scipy import ndimage  # type: ignore[import-untyped] # noqa: PLC0415 - slow to import
+
+    return np.asarray(ndimage.gaussian_filter(values, spread, output=np.float32, truncate=3))
 
 
 @dataclass(frozen=True)
@@ -123,20 +130,21 @@ class Noise:
         """Return a field of unit variance whose lattice is `scale` pixels wide: a random cubic B-spline."""
         down, top = _weights(self.rows[:, 0], scale)
         right, left = _weights(self.cols[0], scale)
-        return down @ self._lattice(name, top, left, down.shape[1], right.shape[1]) @ right.T
+        lattice = self._lattice(name, top, left, down.shape[1], right.shape[1])
+        return np.asarray(down @ lattice @ right.T, np.float32)
 
     def fractal(self, name: str, scale: float, octaves: int, gain: float = 0.5) -> NDArray[np.float32]:
         """Return a field of unit variance with detail: each octave half as wide as the last, `gain` times as strong."""
         total = np.zeros((self.side, self.side), np.float32)
         for k in range(octaves):
             total += np.float32(gain**k) * self.smooth(f"{name}.{k}", scale / 2**k)
-        return total / np.float32(np.sqrt(sum(gain ** (2 * k) for k in range(octaves))))
+        return np.asarray(total / np.sqrt(sum(gain ** (2 * k) for k in range(octaves))), np.float32)
 
     def at(self, name: str, scale: float, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[np.float32]:
         """Return :meth:`smooth` at positions between pixels, float, both of one shape."""
-        from scipy import ndimage  # type: ignore[import-untyped] # noqa: PLC0415 - slow to import
+        from scipy import ndimage  # noqa: PLC0415 - slow to import
 
-        rows, cols = rows / scale, cols / scale
+        rows, cols = rows.astype(np.float64) / scale, cols.astype(np.float64) / scale
         top, left = int(np.floor(rows.min())) - 1, int(np.floor(cols.min())) - 1
         height, width = int(np.floor(rows.max())) + 3 - top, int(np.floor(cols.max())) + 3 - left
         # Unfiltered, third order is the same cubic B-spline.

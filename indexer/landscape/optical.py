@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexer.landscape.ground import CLASS
-from indexer.landscape.materials import GROUNDS, INDEX, REFLECTANCE
-from indexer.landscape.noise import step, uniform
+from indexer.landscape.materials import BUILT, GROUNDS, INDEX, REFLECTANCE
+from indexer.landscape.noise import above, blur, normal, step, uniform
 from indexer.pretrain.modalities import OPTICAL
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 HAZE = np.array([9, 7, 4.8, 3.4, 2.8, 2.2, 2.0, 1.8, 1.6, 1.4, 0.6, 0.3], np.float32)[:, None] / 100
 """What a unit of haze adds to reflectance, by band: as air molecules and small particles scatter."""
+CIRRUS = np.array([1, 1, 1, 1, 1, 1, 1, 1, 1, 0.9, 0.6, 0.4], np.float32)[:, None]
+"""What ice clouds that are too thin to be masked add: the same to all bands, less where ice absorbs."""
 BLUR = dict.fromkeys(OPTICAL, 0.45) | dict.fromkeys(("B05", "B06", "B07", "B8A", "B11", "B12"), 0.9)
 BLUR |= {"B01": 2.3, "B09": 2.3}
 """Pixels of spread: of bands with 10, 20 and 60 m, brought to 10 m."""
@@ -50,32 +52,48 @@ def see(ground: Ground, surface: Surface, month: int, lat: float, clouds: float)
     clouds
         Share of the sky.
     """
-    from scipy import ndimage  # type: ignore[import-untyped] # noqa: PLC0415 - slow to import
-
     noise, shape = ground.noise, surface.moist.shape
     shares = surface.shares.reshape(len(surface.shares), -1)
     seen = REFLECTANCE.T @ shares
     soils = slice(INDEX[GROUNDS[0]], INDEX[GROUNDS[-1]] + 1)
     seen += (REFLECTANCE[soils].T @ shares[soils]) * (_soil(ground, surface) - 1).ravel()
+    built = slice(INDEX[BUILT[0]], INDEX[BUILT[-1]] + 1)
+    seen += (REFLECTANCE[built].T @ shares[built]) * (_roofs(ground) - 1).ravel()
+    seen += _glint(ground, surface, month).ravel()
     seen *= (_relief(ground, surface) * _sunlight(ground, month, lat)).ravel()
-    seen *= (1 + 0.06 * noise.smooth(f"gain {month}", 340)).ravel()
-    haze = (0.28 * np.exp(0.75 * noise.fractal(f"haze {month}", 420, 2))).ravel()
+    seen *= (1 + 0.1 * noise.smooth(f"gain {month}", 340)).clip(0.75, 1.25).ravel()
+    haze = (0.33 * np.exp(0.85 * noise.fractal(f"haze {month}", 420, 2))).clip(0, 2.2).ravel()
     seen = seen * (1 - HAZE * haze) + HAZE * haze
+    cirrus = (0.03 * (noise.fractal(f"cirrus {month}", 150, 3) - 0.7).clip(0, 2)).ravel()
+    seen += CIRRUS * cirrus
     seen = seen.reshape(-1, *shape)
     if clouds > 0:
         _cloud(noise, month, clouds, seen)
     for k, band in enumerate(OPTICAL):
-        ndimage.gaussian_filter(seen[k], BLUR[band], output=seen[k], truncate=3)
+        seen[k] = blur(seen[k], BLUR[band])
         seen[k] += (NOISE + 0.006 * seen[k]) * noise.white(f"{band} {month}") * np.float32(1 if BLUR[band] < 2 else 0.3)
-    return np.maximum(seen, np.float32(0.0001))
+    return np.asarray(np.maximum(seen, 0.0001), np.float32)
 
 
 def _soil(ground: Ground, surface: Surface) -> NDArray[np.float32]:
     """Return how bright bare soil is: by place, by parcel, and darker when wet."""
-    place = 1 + 0.16 * ground.noise.smooth("chalk", 260) + 0.07 * ground.noise.fractal("crumbs", 9, 3)
+    place = 1 + 0.2 * ground.noise.smooth("chalk", 260) + 0.07 * ground.noise.fractal("crumbs", 9, 3)
     fields = ground.under == CLASS["crops"]
     place = place * np.where(fields, 0.84 + 0.32 * ground.parcels.share("tilth")[ground.parcels.index], 1)
-    return (place * (1.18 - 0.5 * surface.moist)).astype(np.float32)
+    place = place * np.where(ground.under == CLASS["bare"], 1.12 + 0.11 * ground.noise.fractal("gravel", 12, 4, 0.7), 1)
+    return np.asarray(place * (1.18 - 0.5 * surface.moist), np.float32)
+
+
+def _roofs(ground: Ground) -> NDArray[np.float32]:
+    """Return how bright what is built is: by town, and by quarter of it."""
+    place = 1 + 0.2 * ground.noise.smooth("roofs", 90) + 0.22 * normal(ground.parcels.block.ident, 52)
+    return np.asarray(place.clip(0.5, 1.5), np.float32)
+
+
+def _glint(ground: Ground, surface: Surface, month: int) -> NDArray[np.float32]:
+    """Return the sunlight that waves reflect."""
+    water = surface.shares[INDEX["clear water"]] + surface.shares[INDEX["turbid water"]]
+    return np.asarray(water * 0.03 * (ground.noise.smooth(f"glint {month}", 320) - 0.3).clip(0, 2), np.float32)
 
 
 def _relief(ground: Ground, surface: Surface) -> NDArray[np.float32]:
@@ -84,10 +102,13 @@ def _relief(ground: Ground, surface: Surface) -> NDArray[np.float32]:
     grain = noise.white("crowns") + 1.1 * noise.smooth("crowns", 1.7)
     trees = np.clip(ground.stand[0] + ground.hedge, 0, 1) * (ground.under != CLASS["crops"])
     built = ground.towns.shares[1:].sum(axis=0)
-    rough = 0.13 * trees + 0.07 * built + 0.025
+    bare = ground.under == CLASS["bare"]
+    rough = 0.13 * trees + 0.07 * built + 0.045 * bare + 0.025
     wave = np.sin(2 * np.pi * ground.parcels.across / (2.2 + 1.4 * uniform(ground.parcels.block.ident, 51)))
-    shade = 0.10 * step(ground.height, 4, 16) * trees
-    return (1 - shade + rough * grain + 0.035 * surface.rows * wave).clip(0.35, 1.7).astype(np.float32)
+    stands = 0.1 * noise.fractal("stands", 60, 3)
+    shade = (0.08 + stands) * step(ground.height, 4, 16) * trees
+    lit = 1 - shade + rough * grain + 0.035 * surface.rows * wave
+    return np.asarray(lit.clip(0.35, 1.7), np.float32)
 
 
 def _sunlight(ground: Ground, month: int, lat: float) -> NDArray[np.float32]:
@@ -100,7 +121,6 @@ def _sunlight(ground: Ground, month: int, lat: float) -> NDArray[np.float32]:
 
 def _cloud(noise: Noise, month: int, share: float, seen: NDArray[np.float32]) -> None:
     """Lay clouds and their shadows over the land."""
-    from indexer.landscape.noise import above  # noqa: PLC0415
 
     def cover(shift: int) -> NDArray[np.float32]:
         sky = type(noise)(noise.seed, noise.row + shift, noise.col + shift, noise.side)

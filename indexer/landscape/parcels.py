@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,8 +43,8 @@ class Parcels:
 
     block: Cells
     angle: NDArray[np.float32]
-    along: NDArray[np.float32]
-    across: NDArray[np.float32]
+    along: NDArray[Any]
+    across: NDArray[Any]
     edge: NDArray[np.float32]
     circle: NDArray[np.int8]
     keys: NDArray[np.uint32]
@@ -53,6 +53,10 @@ class Parcels:
     def share(self, name: str) -> NDArray[np.float32]:
         """Return a number of [0, 1) of each parcel, by the name of what it decides."""
         return uniform(self.keys, salt(name))
+
+    def tint(self, name: str) -> NDArray[np.float32]:
+        """Return of every pixel a standard normal number that its parcel shares."""
+        return np.asarray(normal(self.keys, salt(name))[self.index])
 
 
 def divide(noise: Noise, region: Region) -> Parcels:

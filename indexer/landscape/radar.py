@@ -8,7 +8,7 @@ import numpy as np
 
 from indexer.landscape.ground import CLASS
 from indexer.landscape.materials import BACKSCATTER, GROUNDS, INDEX, ROOFS, coherence
-from indexer.landscape.noise import normal, step, uniform
+from indexer.landscape.noise import blur, normal, step, uniform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,32 +31,29 @@ WINDOW = 40
 
 def backscatter(ground: Ground, surface: Surface, month: int) -> NDArray[np.float32]:
     """Return VV and VH of both orbits in dB, float32, shape (4, h, w)."""
-    from scipy import ndimage  # type: ignore[import-untyped] # noqa: PLC0415 - slow to import
-
     noise, terrain = ground.noise, ground.terrain
     flat = _power(ground, surface, month)
     out = np.empty((4, *flat.shape[1:]), np.float32)
     for orbit, (name, azimuth) in enumerate(ORBITS.items()):
         east, north = np.sin(np.radians(azimuth)), np.cos(np.radians(azimuth))
         local = np.radians(INCIDENCE) - np.arctan(terrain.east * east + terrain.north * north)
-        tilt = np.sin(np.radians(INCIDENCE)) / np.sin(np.clip(local, 0.12, 1.5))
+        tilt = np.sin(np.radians(INCIDENCE)) / np.sin(np.clip(local, 0.15, 1.5))
         tilt *= np.cos(local).clip(0.05) / np.cos(np.radians(INCIDENCE))
+        tilt **= 0.65  # volumes, such as trees, feel the slope less than a surface does
         # Walls along the track throw back what they get; others scatter it and turn its polarisation.
         along = np.cos(4 * (ground.parcels.angle - np.radians(azimuth)))
         walls = ground.towns.shares[1:].sum(axis=0) * (ground.towns.density > 0)
         bounce = (10 ** (0.42 * walls * along), 10 ** (-0.16 * walls * along))
         for p, polarisation in enumerate(("VV", "VH")):
-            power = ndimage.gaussian_filter(flat[p] * tilt * bounce[p], 0.75, truncate=3)
-            grain = ndimage.gaussian_filter(noise.white(f"{polarisation} {name} {month}"), 0.5, truncate=3)
-            seen = power * _speckle(grain / np.float32(0.70)) + FLOOR[p]
+            power = blur(flat[p] * tilt * bounce[p], 0.75)
+            grain = blur(noise.white(f"{polarisation} {name} {month}"), 0.5)
+            seen = power * _speckle(grain / np.float32(0.64)) + FLOOR[p]
             out[2 * orbit + p] = 10 * np.log10(seen)
     return out
 
 
 def coherences(ground: Ground, surface: Surface, month: int) -> NDArray[np.float32]:
     """Return the coherence of the four baselines, float32, shape (4, h, w), 0 to 1."""
-    from scipy import ndimage  # type: ignore[import-untyped] # noqa: PLC0415 - slow to import
-
     noise = ground.noise
     shares = surface.shares.reshape(len(surface.shares), -1)
     weighed = BACKSCATTER[:, :1] * shares
@@ -71,10 +68,10 @@ def coherences(ground: Ground, surface: Surface, month: int) -> NDArray[np.float
         event = uniform(ground.parcels.keys, month, k, 61) < 0.10 + 0.08 * k
         lost = fields & (surface.worked | event[ground.parcels.index])
         kept = kept * weather * np.where(lost, np.float32(0.4), 1)
-        kept = ndimage.gaussian_filter(kept.astype(np.float32), 1.6, truncate=3).clip(0, 0.97)
+        kept = blur(kept, 1.6).clip(0, 0.97)
         # An estimate from few samples is never 0, and is surer the higher it is (Touzi et al. 1999).
         biased = np.sqrt(kept**2 + (1 - kept**2) / WINDOW)
-        grain = ndimage.gaussian_filter(noise.white(f"coherence {days} {month}"), 1.1, truncate=3) * np.float32(3.9)
+        grain = blur(noise.white(f"coherence {days} {month}"), 1.1) * np.float32(3.9)
         out[k] = biased + (1 - biased**2) / np.float32(np.sqrt(2 * WINDOW)) * grain
     return out.clip(0, 1)
 
@@ -107,4 +104,4 @@ def _power(ground: Ground, surface: Surface, month: int) -> NDArray[np.float32]:
 
 def _speckle(grain: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return gamma numbers of mean 1 from normal ones (Wilson and Hilferty 1931)."""
-    return np.clip(1 - 1 / (9 * LOOKS) + grain / (3 * np.sqrt(LOOKS)), 0.05, None).astype(np.float32) ** 3
+    return np.asarray(np.clip(1 - 1 / (9 * LOOKS) + grain / (3 * np.sqrt(LOOKS)), 0.05, None) ** 3, np.float32)

@@ -53,7 +53,7 @@ class Region:
     biome, highland_biome, ecoregion
         Codes from 0 of lowland, mountains, and the first of two ecoregions.
     warmth, swing, warmest
-        Mean temperature at sea level (degrees Celsius), half of what summer and winter differ by, and the warmest month.
+        Mean temperature at sea level (degrees Celsius), half the way from winter to summer, and the warmest month.
     rain, wettest, dryness
         Millimetres a year, the month of most of it, and how far the others fall behind (0 to 1).
     base, hills, peaks, mountains
@@ -61,7 +61,7 @@ class Region:
     river, lakes
         Half the width of rivers, and the share of flat land under lakes.
     forest, needles, farms, arid
-        Shares: of land under trees; of these, needle-leaved; of open flat land that is farmed; of open land that is bare.
+        Shares: of land under trees; of these, needle-leaved; of open flat land, farmed; of open land, bare.
     evergreen
         Share of broad leaves kept when others fall.
     green, sere
@@ -135,13 +135,13 @@ ALPHA = Region(
     forest=0.34, needles=0.35, farms=0.84, arid=0.03, evergreen=0.06, green=4.0, sere=10.2,
     soils=(0.35, 0.5, 0.05, 0.05, 0.05), blocks=85, jitter=0.85, turn=3.14,
     parcel=(8.0, 26.0), hedges=0.35, pivots=0.0, meadows=0.24,
-    towns=0.5, villages=0.42, street=9.0, roofs=(0.2, 0.55, 0.2, 0.05), garden=0.6, mangroves=False,
+    towns=0.7, villages=0.5, street=9.0, roofs=(0.2, 0.55, 0.2, 0.05), garden=0.6, mangroves=False,
     crops=(
         Crop("winter cereals", 0.36, 9.8, 6.7, 0.92, 0.52),
         Crop("maize", 0.24, 3.8, 9.2, 0.92, 0.32),
         Crop("rape", 0.12, 8.6, 6.4, 0.9, 0.45),
         Crop("soya", 0.10, 4.4, 9.0, 0.85, 0.35),
-        Crop("hay", 0.10, cover=0.85, leaf="herb", lasting=True),
+        Crop("hay", 0.16, cover=0.85, leaf="herb", lasting=True),
         Crop("vines", 0.08, cover=0.45, leaf="broadleaf", lasting=True),
     ),
 )  # fmt: skip
@@ -153,13 +153,13 @@ BETA = Region(
     forest=0.12, needles=0.1, farms=0.80, arid=0.05, evergreen=0.03, green=4.5, sere=9.7,
     soils=(0.55, 0.33, 0.02, 0.07, 0.03), blocks=161, jitter=0.0, turn=0.03,
     parcel=(40.0, 80.0), hedges=0.08, pivots=0.30, meadows=0.22,
-    towns=0.35, villages=0.10, street=11.0, roofs=(0.45, 0.05, 0.5, 0.0), garden=0.7, mangroves=False,
+    towns=0.6, villages=0.16, street=11.0, roofs=(0.45, 0.05, 0.5, 0.0), garden=0.7, mangroves=False,
     crops=(
         Crop("maize", 0.38, 4.2, 9.4, 0.93, 0.32),
         Crop("soya", 0.32, 4.7, 9.1, 0.9, 0.36),
         Crop("winter wheat", 0.18, 9.0, 6.2, 0.85, 0.56),
         Crop("sorghum", 0.06, 4.9, 9.6, 0.8, 0.36),
-        Crop("hay", 0.06, cover=0.88, leaf="herb", lasting=True),
+        Crop("hay", 0.14, cover=0.88, leaf="herb", lasting=True),
     ),
 )  # fmt: skip
 GAMMA = Region(
@@ -187,7 +187,7 @@ DELTA = Region(
     forest=0.38, needles=0.0, farms=0.40, arid=0.07, evergreen=0.38, green=10.6, sere=5.2,
     soils=(0.12, 0.2, 0.52, 0.12, 0.04), blocks=38, jitter=0.95, turn=3.14,
     parcel=(4.5, 6.5), hedges=0.1, pivots=0.01, meadows=0.15,
-    towns=0.3, villages=0.5, street=7.0, roofs=(0.15, 0.03, 0.42, 0.4), garden=0.5, mangroves=True,
+    towns=0.4, villages=0.5, street=7.0, roofs=(0.2, 0.1, 0.2, 0.5), garden=0.5, mangroves=True,
     crops=(
         Crop("maize", 0.46, 10.6, 3.4, 0.75, 0.36),
         Crop("cassava", 0.22, cover=0.5, leaf="broadleaf", lasting=True),

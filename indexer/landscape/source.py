@@ -9,10 +9,10 @@ import numpy as np
 
 from embedstore.errors import SpecError
 from indexer.landscape.tasks import SPLITS, split
-from indexer.landscape.world import SIMULATOR, SIZE, Landscape, pick
 from indexer.landscape.terrain import PIXEL
-from indexer.pretrain.batch import Batch
+from indexer.landscape.world import SIMULATOR, SIZE, Landscape, pick
 from indexer.pretrain import circle
+from indexer.pretrain.batch import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,13 +76,18 @@ class Simulated:
         """
         if not 0 < size <= SIZE or not 0 < dates <= DATES or count < 1:
             raise SpecError(
-                f"{count} chips of {size} pixels at {dates} dates cannot be drawn: a simulated tile has {SIZE} pixels a "
-                f"side and {DATES} dates."
+                f"{count} chips of {size} pixels at {dates} dates cannot be drawn: a simulated tile has {SIZE} pixels "
+                f"a side and {DATES} dates."
             )
         wanted = min(self._tiles, max(-(-count // CHIPS), min(count, 4)))
         chosen = rng.choice(self._tiles, wanted, replace=False)
         cuts = [
-            _Cut(self._tile(int(chosen[i % wanted])), *rng.integers(0, SIZE - size + 1, 2).tolist(), size)
+            _Cut(
+                self._tile(int(chosen[i % wanted])),
+                int(rng.integers(SIZE - size + 1)),
+                int(rng.integers(SIZE - size + 1)),
+                size,
+            )
             for i in range(count)
         ]
         months = [rng.permutation(DATES)[:dates] for _ in range(count)]

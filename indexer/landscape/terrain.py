@@ -55,12 +55,15 @@ class Terrain:
         """Metres of height for a metre of way, downhill."""
         return np.hypot(self.east, self.north)
 
-    @property
-    def water(self) -> NDArray[np.float32]:
-        """Share of a pixel that water covers."""
+    def water(self, level: NDArray[np.float32] | float = 0.0) -> NDArray[np.float32]:
+        """Return the share of a pixel that water covers, at a level of -1 (drought) to 1 (flood); 0 is what stays."""
         brook = np.float32(0.22) * np.clip(1.2 - self.stream, 0, 1)
-        river = np.clip(self.channel - self.river + np.float32(0.5), 0, 1)
-        return np.maximum(np.maximum(river, brook), np.clip(self.lake * 12 + np.float32(0.5), 0, 1))
+        bank = self.channel * (1 + np.minimum(level, 0) * np.float32(0.6)) + 14 * np.maximum(level, 0)
+        river = np.clip(bank - self.river + np.float32(0.5), 0, 1) * (
+            (self.slope < 0.04) | (self.river < self.channel + 1)
+        )
+        lake = np.clip((self.lake + np.float32(0.3) * level) * 12 + np.float32(0.5), 0, 1)
+        return np.asarray(np.maximum(np.maximum(river, brook), lake))
 
 
 def shape(noise: Noise, region: Region) -> Terrain:
@@ -86,8 +89,8 @@ def shape(noise: Noise, region: Region) -> Terrain:
     level = noise.fractal("lakes", 120, 6) - above(region.lakes) - 2.5 * step(slope, 0.01, 0.08)
     return Terrain(
         elevation,
-        right.astype(np.float32),
-        -down.astype(np.float32),
+        np.asarray(right, np.float32),
+        np.asarray(-down, np.float32),
         mountain,
         _away(valley, RIVERS),
         _away(gully, STREAMS),
@@ -99,4 +102,4 @@ def shape(noise: Noise, region: Region) -> Terrain:
 def _away(field: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
     """Return about how many pixels the field's zero is away; flat saddles do not become seas."""
     down, right = np.gradient(field)
-    return np.abs(field) / np.maximum(np.hypot(down, right), np.float32(0.5 / scale))
+    return np.asarray(np.abs(field) / np.maximum(np.hypot(down, right), 0.5 / scale), np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,7 +46,8 @@ def settle(noise: Noise, region: Region, terrain: Terrain, parcels: Parcels, far
     """Return the settlements and roads of a window; `farmed` is where parcels are reached by lanes."""
     shape = terrain.elevation.shape
     density = np.where(terrain.slope < 0.2, _density(noise, region), -1).astype(np.float32)
-    density -= 3 * terrain.water * (terrain.water > 0.3) + 1.5 * terrain.mountain
+    water = terrain.water()
+    density -= 3 * water * (water > 0.3) + 1.5 * terrain.mountain
     shares = np.zeros((len(BUILT), *shape), np.float32)
     lawn, shade = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     within = density > 0
@@ -60,8 +61,8 @@ def settle(noise: Noise, region: Region, terrain: Terrain, parcels: Parcels, far
             parcels.across[within],
         )
         shares[:, within], lawn[within], shade[within] = built, green, trees
-    _farmsteads(noise, region, shares, ~within & (terrain.slope < 0.2) & (terrain.water < 0.2))
-    _roads(noise, region, parcels, terrain, shares, farmed | within)
+    _farmsteads(noise, region, shares, ~within & (terrain.slope < 0.2) & (water < 0.2))
+    _roads(noise, region, parcels, terrain, shares, (farmed | within) & (water < 0.3))
     return Towns(shares, density, lawn, shade)
 
 
@@ -81,8 +82,8 @@ def _quarter(
     density: NDArray[np.float32],
     works: NDArray[np.float32],
     block: NDArray[np.uint32],
-    along: NDArray[np.float32],
-    across: NDArray[np.float32],
+    along: NDArray[Any],
+    across: NDArray[Any],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return what pixels within settlements are built of, and their lawns and trees."""
     long = region.street * (1.3 + 0.9 * uniform(block, 21))
@@ -140,7 +141,7 @@ def _roads(
     open_ = 1 - step(terrain.slope, 0.25, 0.4)
     road = np.clip(1.15 - main, 0, 1) * open_
     lanes = uniform(parcels.block.ident, 12) < 0.75
-    lane = np.clip(0.9 - parcels.block.edge, 0, 0.34) * lanes * reached * (terrain.slope < 0.12) * (terrain.water < 0.3)
+    lane = np.clip(0.9 - parcels.block.edge, 0, 0.34) * lanes * reached * (terrain.slope < 0.12)
     gravel = np.float32(0.7 if region.jitter < 0.1 else 0.3)
     cover = np.maximum(road, lane)
     shares *= 1 - cover
@@ -148,7 +149,7 @@ def _roads(
     shares[1] += np.where(road >= lane, 0, cover * gravel)
 
 
-def _away(place: NDArray[np.float32], spacing: NDArray[np.float32] | float) -> NDArray[np.float32]:
+def _away(place: NDArray[Any], spacing: NDArray[np.float32] | float) -> NDArray[np.float32]:
     """Return the pixels to the nearest of lines that are so many pixels apart."""
     part = place / spacing
-    return np.abs(part - np.round(part)) * spacing
+    return np.asarray(np.abs(part - np.round(part)) * spacing, np.float32)

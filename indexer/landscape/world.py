@@ -89,7 +89,7 @@ class Tile:
 
     def climate(self, elevation: NDArray[np.float32], month: int) -> NDArray[np.float32]:
         """Return the numbers of :data:`indexer.pretrain.modalities.CLIMATE` at heights, shape (n, 12)."""
-        return climate.values(self.region, elevation, month, np.float32(self.warmth), np.float32(self.wetness))
+        return climate.values(self.region, elevation, month, self.warmth, self.wetness)
 
 
 class Landscape:
