@@ -175,9 +175,10 @@ def _pivot(rows: Rows, keys: Sequence[str], shown: Callable[[Mapping[str, Any]],
     names = encoders(rows)
     cells = {(tuple(r[k] for k in keys), r["encoder"]): shown(r) for r in rows}
     lines = [f"| {' | '.join([*keys, *(f'`{called(n)}`' for n in names)])} |", "|---" * (len(keys) + len(names)) + "|"]
-    for key in dict.fromkeys(k for k, _ in cells):
-        lines.append(f"| {' | '.join([*map(str, key), *(cells.get((key, n), '-') for n in names)])} |")
-    return lines
+    return lines + [
+        f"| {' | '.join([*map(str, key), *(cells.get((key, n), '-') for n in names)])} |"
+        for key in dict.fromkeys(k for k, _ in cells)
+    ]
 
 
 def _titles(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -291,8 +292,8 @@ def _missing(rows: Rows, _: Path) -> str:
             "`python -m benchmarks.missing --encoder clip@FILE --regions REGION,… --json F`",
             "",
             (
-                "Learned with every sensor, asked without some of it: the score, and how far it fell relative to nothing "
-                "missing."
+                "Learned with every sensor, asked without some of it: the score, and how far it fell relative to "
+                "nothing missing."
             ),
             "",
             *_pivot(
