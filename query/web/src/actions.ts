@@ -4,7 +4,7 @@ import { ApiError, inBox, type LabelsQuestion } from "./api.ts";
 import type { App } from "./app.ts";
 import { boxAround, overlap } from "./geometry.ts";
 import { placesOf, rowFeatures } from "./rows.ts";
-import { filterOf, hasQuestion, type Remote, type State } from "./state.ts";
+import { collectionOf, filterOf, hasQuestion, rankedHits, type Remote, type State } from "./state.ts";
 import type { Chip, Classification, Hits, Job, Position } from "./types.ts";
 
 type Answers = { [K in keyof State]: State[K] extends Remote<infer T> ? T : never };
@@ -12,6 +12,10 @@ type Question = { [K in keyof State]: State[K] extends Remote<unknown> ? K : nev
 
 const SUGGESTIONS = 8;
 const PAIRS = 50;
+/** Hits whose pixels are looked at, as many as the service allows by default. */
+const EXPLAINED = 100;
+/** Family of encoders whose vectors are means over pixels. */
+const PIXELWISE = "dense";
 const POLL = 700;
 /** Chips of a finished job that are drawn; its file holds all. */
 const DRAWN = 200_000;
@@ -118,7 +122,8 @@ export async function search(app: App): Promise<void> {
   const now = store.now;
   if (!now.collection || !hasQuestion(now)) {
     stop("hits");
-    return store.set({ hits: { is: "idle" } });
+    stop("matches");
+    return store.set({ hits: { is: "idle" }, matches: { is: "idle" } });
   }
   const { positives, negatives, spread, k } = now;
   const question = {
@@ -132,6 +137,23 @@ export async function search(app: App): Promise<void> {
     return withIds(await api.search(now.collection!, question, now.upload, signal));
   });
   if (hits) learn(app, hits.features);
+  await explain(app);
+}
+
+/** What of each hit matches, where the encoder can tell; an uploaded chip is not sent again for it. */
+async function explain(app: App): Promise<void> {
+  const { store, api } = app;
+  const now = store.now;
+  const ids = rankedHits(now).map(({ properties: { id } }) => id);
+  const able = collectionOf(now)?.encoder.name.startsWith(PIXELWISE) && !now.upload && now.positives.length;
+  stop("matches");
+  if (!able || !ids.length) return store.set({ matches: { is: "idle" } });
+  const question = {
+    ids: ids.slice(0, EXPLAINED),
+    positives: [...now.positives],
+    negatives: [...now.negatives],
+  };
+  await ask(app, "matches", (signal) => api.explain(now.collection!, question, signal));
 }
 
 export async function heatMap(app: App): Promise<void> {

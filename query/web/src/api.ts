@@ -11,6 +11,7 @@ import type {
   Hits,
   Job,
   Labels,
+  Matches,
   Method,
   Pair,
   Position,
@@ -71,6 +72,14 @@ export class Api {
     form.set("file", upload);
     form.set("query", JSON.stringify(question));
     return this.#ask(`${at(c)}/search`, { method: "POST", body: form, signal, headers: accept });
+  }
+
+  explain(
+    c: string,
+    question: { ids: string[]; positives: string[]; negatives: string[] },
+    signal: AbortSignal,
+  ): Promise<Matches> {
+    return this.#post(`${at(c)}/explain`, question, signal, { Accept: "application/geo+json" });
   }
 
   heatMap(c: string, question: Omit<Question, "k">, signal: AbortSignal): Promise<HeatMap> {

@@ -15,6 +15,8 @@ export const CLASS_COLOURS = [
 export const HIT = "#ffb703";
 export const LIKE = "#12a594";
 export const UNLIKE = "#e5484d";
+/** Pixels that made a chip a hit. */
+export const MATCH = "#2ee6ff";
 
 /** From unlike to like. */
 export const HEAT = ["#30206b", "#7a2a8a", "#c7406b", "#f57b41", "#fbd85d"] as const;

@@ -11,6 +11,7 @@ import type {
   Hits,
   Job,
   Labels,
+  Matches,
   Method,
   Pair,
   Position,
@@ -60,6 +61,7 @@ export interface Answered {
   rasters: readonly Raster[];
   upload: File | null;
   hits: Remote<Hits>;
+  matches: Remote<Matches>;
   heat: Remote<HeatMap>;
   classified: Remote<Classification>;
   evaluation: Remote<Evaluation>;
@@ -106,6 +108,7 @@ export const ANSWERED: Answered = {
   rasters: [],
   upload: null,
   hits: idle,
+  matches: idle,
   heat: idle,
   classified: idle,
   evaluation: idle,

@@ -37,6 +37,9 @@ export interface Hits extends FeatureCollection<Geometry, ChipProperties> {
   report?: Report;
 }
 
+/** What of a chip matches the examples; null where nothing does, or where a reason says why it is not known. */
+export type Matches = FeatureCollection<Geometry | null, { id: string; matching?: number; reason?: string }>;
+
 /** What a search, a heat map or a classification may be limited to. */
 export interface Filter {
   bbox?: Box;

@@ -6,9 +6,18 @@ import type {
   Map as MapLibre,
   SourceSpecification,
 } from "maplibre-gl";
-import { HEAT, HIT, LIKE, UNLIKE } from "../palette.ts";
+import { HEAT, HIT, LIKE, MATCH, UNLIKE } from "../palette.ts";
 
-export const SOURCES = ["heat", "classes", "area", "rows", "footprints", "badges", "sketch"] as const;
+export const SOURCES = [
+  "heat",
+  "classes",
+  "area",
+  "rows",
+  "matches",
+  "footprints",
+  "badges",
+  "sketch",
+] as const;
 export type SourceName = (typeof SOURCES)[number];
 
 const FONT = ["Inter Variable"];
@@ -78,6 +87,13 @@ const LAYERS: readonly LayerSpecification[] = [
     source: "footprints",
     filter: ["==", ["get", "id"], ""],
     paint: { "fill-color": colour, "fill-opacity": 0.45 },
+  },
+  {
+    id: "matches",
+    type: "fill",
+    source: "matches",
+    filter: ["==", ["get", "id"], ""],
+    paint: { "fill-color": MATCH, "fill-opacity": 0.6, "fill-antialias": false },
   },
   {
     id: "dots",

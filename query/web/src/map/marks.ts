@@ -65,6 +65,14 @@ function shape(state: State, id: string, properties: Mark): Feature<Geometry, Ma
   return geometry ? [{ type: "Feature", geometry, properties }] : [];
 }
 
+/** What of each hit matches; the map shows that of the one under the pointer. */
+export function matches(state: State): FeatureCollection {
+  if (state.tab !== "find" || state.matches.is !== "done") return collection([]);
+  return collection(
+    state.matches.value.features.flatMap((one) => (one.geometry ? [{ ...one, geometry: one.geometry }] : [])),
+  );
+}
+
 /** What SQL returned with a place. */
 export function sqlRows(state: State): FeatureCollection {
   if (state.tab !== "sql" || state.table.is !== "done") return collection([]);

@@ -22,7 +22,7 @@ import { baseStyle, loadOutlines, paintBase, setTiles } from "./base.ts";
 import { Sketch } from "./draw.ts";
 import { heatFeatures } from "./heat.ts";
 import { addChips, addThematicLayers, type SourceName } from "./layers.ts";
-import { badges, collection, footprints, mosaic, sqlRows } from "./marks.ts";
+import { badges, collection, footprints, matches, mosaic, sqlRows } from "./marks.ts";
 import { rastersOf } from "../scenes.ts";
 import { showRasters } from "./rasters.ts";
 import { Swipe } from "./swipe.ts";
@@ -139,9 +139,11 @@ export class MapView {
       },
     );
     store.watch(["tab", "table"], (state) => this.#put("rows", sqlRows(state)));
-    store.watch(["hovered"], ({ hovered }) =>
-      this.#map.setFilter("footprints-hover", ["==", ["get", "id"], hovered ?? ""]),
-    );
+    store.watch(["hovered"], ({ hovered }) => {
+      for (const layer of ["footprints-hover", "matches"])
+        this.#map.setFilter(layer, ["==", ["get", "id"], hovered ?? ""]);
+    });
+    store.watch(["tab", "matches"], (state) => this.#put("matches", matches(state)));
     store.watch(["tab", "classified", "classes", "sure"], (state) => this.#classes(state));
     store.watch(["heat"], ({ heat }) => void this.#prepareHeat(heat));
     store.watch(["tab", "layers"], () => this.#showHeat());
