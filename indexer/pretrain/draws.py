@@ -6,26 +6,35 @@ from who draws it or when.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+
+from indexer.pretrain import handover
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from concurrent.futures import Executor, Future
+    from pathlib import Path
 
     from indexer.pretrain.batch import Batch, Source
 
+T = TypeVar("T")
+E = TypeVar("E", bound="Executor")
+
 _SOURCE: Source
-"""In a process that draws: where from."""
+_FOLDER: Path
+"""In a process that draws: where from, and where to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +81,42 @@ def ahead(source: Source, pieces: Iterable[Piece], workers: int) -> Iterator[Ite
     workers
         Processes that draw, or 0 for a thread of this one.
     """
-    executor = _executor(source, workers)
+    most = max(workers, 1) + 1
+    if workers == 0:
+        with _ending(ThreadPoolExecutor(1, thread_name_prefix="draw")) as thread:
+            yield _in_order((thread.submit(piece.draw, source) for piece in pieces), most)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork would take locks of torch's and GDAL's threads with it
+    with (
+        handover.folder() as folder,
+        _ending(ProcessPoolExecutor(workers, context, _begin, (source, folder))) as processes,
+    ):
+        yield (handover.take(path) for path in _in_order((processes.submit(_draw, p) for p in pieces), most))
+
+
+@contextmanager
+def _ending(executor: E) -> Iterator[E]:
+    """End an executor without waiting for what nobody will take."""
     try:
-        yield _in_order(executor, source if workers == 0 else None, iter(pieces), max(workers, 1) + 1)
+        yield executor
     finally:
         executor.shutdown(cancel_futures=True)
 
 
-def _executor(source: Source, workers: int) -> Executor:
-    if workers == 0:
-        return ThreadPoolExecutor(1, thread_name_prefix="draw")
-    context = multiprocessing.get_context("spawn")  # a fork would take locks of torch's and GDAL's threads with it
-    return ProcessPoolExecutor(workers, context, _begin, (source,))
-
-
-def _in_order(
-    executor: Executor, source: Source | None, pieces: Iterator[Piece], most: int
-) -> Iterator[tuple[Batch, ...]]:
-    under_way: deque[Future[tuple[Batch, ...]]] = deque()
+def _in_order(begun: Iterator[Future[T]], most: int) -> Iterator[T]:
+    """Yield results in order; `begun` starts a piece of work whenever it is asked for the next."""
+    under_way: deque[Future[T]] = deque()
     while True:
-        while len(under_way) < most and (piece := next(pieces, None)) is not None:
-            under_way.append(executor.submit(piece.draw, source) if source else executor.submit(_draw, piece))
+        under_way.extend(itertools.islice(begun, most - len(under_way)))
         if not under_way:
             return
         yield under_way.popleft().result()
 
 
-def _begin(source: Source) -> None:
+def _begin(source: Source, folder: Path) -> None:
     """Set up a process that draws: Ctrl-C is its parent's to handle, and it ends when its parent does."""
-    global _SOURCE  # noqa: PLW0603 - a process has one source, and no other way to hand it to its tasks
-    _SOURCE = source
+    global _SOURCE, _FOLDER
+    _SOURCE, _FOLDER = source, folder
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -110,8 +125,9 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
+    shutil.rmtree(_FOLDER, ignore_errors=True)  # which a parent that was killed has left
     os._exit(1)
 
 
-def _draw(piece: Piece) -> tuple[Batch, ...]:
-    return piece.draw(_SOURCE)
+def _draw(piece: Piece) -> Path:
+    return handover.put(piece.draw(_SOURCE), _FOLDER)
