@@ -324,3 +324,17 @@ def test_a_class_that_there_is_not(tmp_path: Path) -> None:
     write(tmp_path / "tile_land_cover.tif", np.full((1, 48, 48), 80, np.uint8), names=("class",))
     with pytest.raises(RasterError, match="class 80; land_cover has 11"):
         draw(tmp_path)
+
+
+def test_simulated_scenes_come_back_as_they_were_made(tmp_path: Path) -> None:
+    from indexer.landscape import Landscape, files
+
+    tile = Landscape("alpha").tile(3, 5, (7,))
+    files.write_tile(tmp_path, tile)
+    (batch,) = draw(tmp_path, 1, 256)
+    for name, values in {**tile.pixels, **tile.scenes[0].pixels}.items():
+        assert np.allclose(batch.pixels[name][0], values, atol=0.006), name
+    for name, classes in tile.classes.items():
+        assert np.array_equal(batch.classes[name][0], classes)
+    assert batch.values["climate"].shape == (1, 12)
+    assert batch.labels == {name: np.array([number]) for name, number in tile.labels.items()}
