@@ -99,7 +99,7 @@ def convert(path: Path, padding: int = 0) -> Model:
             "mpmae",
             "published",
             f"The encoder of the MMEarth checkpoint {path.name} (arXiv 2405.02771), converted.",
-            "MMEarth, or the part of it that the checkpoint's name says: places of 14 biomes, Sentinel-2 of 2017 to 2020.",
+            "MMEarth (Sentinel-2 of 2017 to 2020, 14 biomes), or the part of it that the file's name says.",
             "Of the authors: their repository carries that of ConvNeXt V2's pre-trained weights, CC BY-NC 4.0.",
             limits=(
                 "Scenes that are not Sentinel-2's digital numbers (reflectance times 10,000).",
