@@ -27,6 +27,8 @@ BLUR |= {"B01": 2.3, "B09": 2.3}
 """Pixels of spread: of bands with 10, 20 and 60 m, brought to 10 m."""
 NOISE = 0.0016
 """Reflectance: about a hundredth of that of soil (Sentinel-2 Mission Requirements, signal to noise of 100 and more)."""
+BRIGHTEST = 1.2
+"""Reflectance of snow on slopes that face the sun, at most."""
 HOUR = -22.5
 """Degrees from noon at which the satellite passes: 10:30."""
 
@@ -72,7 +74,7 @@ def see(ground: Ground, surface: Surface, month: int, lat: float, clouds: float)
     for k, band in enumerate(OPTICAL):
         seen[k] = blur(seen[k], BLUR[band])
         seen[k] += (NOISE + 0.006 * seen[k]) * noise.white(f"{band} {month}") * np.float32(1 if BLUR[band] < 2 else 0.3)
-    return np.asarray(np.maximum(seen, 0.0001), np.float32)
+    return np.asarray(np.clip(seen, 0.0001, BRIGHTEST), np.float32)
 
 
 def _soil(ground: Ground, surface: Surface) -> NDArray[np.float32]:

@@ -86,7 +86,7 @@ def _power(ground: Ground, surface: Surface, month: int) -> NDArray[np.float32]:
     rough = normal(ground.parcels.keys, month, 71)[ground.parcels.index] * (ground.under == CLASS["crops"])
     wet = 10 ** (0.1 * (7 * (surface.moist - 0.5) + 1.6 * rough)) - 1
     power += (BACKSCATTER[soils].T @ shares[soils]) * wet.ravel()
-    waters = [INDEX["clear water"], INDEX["turbid water"]]
+    waters = [INDEX["clear water"], INDEX["turbid water"], INDEX["algae"]]
     wind = np.exp(1.1 * noise.smooth(f"wind {month}", 300) - 0.3) - 1
     power += (BACKSCATTER[waters].T @ shares[waters]) * wind.ravel()
     # Single houses shine or do not, as they happen to stand.

@@ -77,10 +77,10 @@ def dress(ground: Ground, month: int) -> Surface:
     water = ground.terrain.water(_level(ground, month))
     water = water * (1 - ground.towns.shares.sum(axis=0))
     # Algae and weeds on still water are green, and dry grass that burnt is as dark as water.
-    bloom = 0.55 * step(noise.smooth("bloom", 80) + 0.7 * noise.smooth(f"bloom {month}", 60), 0.5, 1.8)
+    bloom = 0.9 * step(noise.smooth("bloom", 80) + 0.7 * noise.smooth(f"bloom {month}", 60), 0.5, 1.8)
     _cover(shares, _burnt(ground, month, herbs), {"char": 0.8, "straw": 0.2})
     _cover(shares, water * (1 - bloom), {"turbid water": murk, "clear water": 1 - murk})
-    _cover(shares, water * bloom, {"herb": 0.5, "turbid water": 0.5})
+    _cover(shares, water * bloom, {"algae": 1.0})
     _snowfall(ground, month, shares, water)
     wet = 0.45 + 0.2 * noise.smooth(f"rain {month}", 300) + 0.12 * noise.smooth("damp", 30) + 0.35 * grown.watered
     wet += 0.25 * (climate.rain(region, month - 0.5) / (region.rain / 12) - 1) + 0.3 * (

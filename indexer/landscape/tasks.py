@@ -76,14 +76,14 @@ def split(lon: Any, lat: Any, angle: float = ANGLE, width: float = WIDTH) -> NDA
     width
         Of a band in metres.
     """
-    lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
+    lon, lat = np.broadcast_arrays(np.asarray(lon, np.float64), np.asarray(lat, np.float64))
     middle = np.floor(lon / 6) * 6 + 3
     east = np.radians(lon - middle) * np.cos(np.radians(lat)) * RADIUS
     north = np.radians(lat) * RADIUS
     turn = np.radians(angle)
     band = np.floor((north * np.cos(turn) - east * np.sin(turn)) / width).astype(np.int64)
-    group, place = band // len(PARTS), band % len(PARTS)
+    group, place = band.ravel() // len(PARTS), band.ravel() % len(PARTS)
     draws = np.stack([uniform(group, k, 81) for k in range(len(PARTS))])
     rank = np.argsort(np.argsort(draws, axis=0), axis=0)
-    mine = np.take_along_axis(rank, place.reshape(1, *place.shape), axis=0)[0]
-    return np.asarray(np.array(PARTS, np.int8)[mine])
+    mine = np.take_along_axis(rank, place[None], axis=0)[0]
+    return np.asarray(np.array(PARTS, np.int8)[mine].reshape(band.shape))

@@ -1,4 +1,4 @@
-"""`embedstore simulate`: scenes of a landscape that does not exist, through every sensor, with the truth beside them."""
+"""`embedstore simulate`: scenes of a landscape that does not exist, through every sensor, and the truth."""
 
 from __future__ import annotations
 
