@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from indexer.pretrain.recipe import Recipe
     from indexer.pretrain.training import Report, Status
 
-CHECKPOINT_SECONDS = 300.0
+CHECKPOINT_SECONDS = 10.0
 MOST_WORKERS = 16
 
 
@@ -72,7 +72,8 @@ def train(
         Processes that draw chips, 0 for a thread of this process; by default a thread for the CPU, and for a GPU
         as many processes as there are cores to spare.
     checkpoint_seconds, checkpoint_steps
-        How often the run's state is written.
+        How often the run's state is written: after so many seconds, or longer where writing takes long, and after every
+        so many steps.
     progress
         Called after every step.
 

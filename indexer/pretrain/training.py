@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from indexer.pretrain.run import Begun
 
 LICENCE = "Apache-2.0, as embedstore; what the data ask to be named stands with the data."
+CHECKPOINT_SHARE = 0.02
+"""No more of the time goes into checkpoints, however large they are and slow the disk, unless they are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class Training:
         """Do the steps that are left; see :func:`train`."""
         first = self._step
         began = saved = time.monotonic()
-        before, waited = self._seconds, self._waited
+        before, waited, pause = self._seconds, self._waited, every_seconds
         pieces = (p for step in range(first, self._schedule.steps) for p in self._pieces(step))
         path = self._begun.folder / LOSSES if self._here.first else None
         with closing(Losses(path, first)) as losses, ahead(source, pieces, workers) as draws:
@@ -134,9 +136,10 @@ class Training:
                 chips = (self._step - first) * self._schedule.batch
                 share = (self._waited - waited) / (now - began)
                 progress(Status(self._step, self._schedule.steps, losses.last, chips / (now - began), share))
-                if self._step % every_steps == 0 or now - saved >= every_seconds:
+                if self._step % every_steps == 0 or now - saved >= pause:
                     self._save(losses)
                     saved = time.monotonic()
+                    pause = max(every_seconds, (saved - now) / CHECKPOINT_SHARE)
             self._save(losses)
             self._loss = losses.last
 
