@@ -63,7 +63,7 @@ def rows_of(
                         }
                         for p in numbered
                     ],
-                    "title": task.title,
+                    "what": [task.title],
                 }
             )
     return rows

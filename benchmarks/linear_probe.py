@@ -12,14 +12,16 @@ do it: a store, then `query.fewshot`'s spatial cross-validation, by kNN and by p
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks import curve, report
+from benchmarks.measures import Figure
 from benchmarks.tasks import known
-from benchmarks.tasks.carolina import carolina
+from benchmarks.tasks.carolina import STRIDES, carolina
 from benchmarks.vectors_of import CACHE, together
 from embedstore.errors import EmbedstoreError
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from benchmarks.tasks.task import Task
 
-CAROLINA = "carolina"
+CAROLINA = {f"carolina-{size}": size for size in STRIDES}
 METHODS = ("knn", "probe")
 NAMED = ("gamma/cropland/optical", "gamma/built/optical")
 
@@ -43,17 +45,18 @@ def probe(task: Task, encoder: str, cache: Path) -> Iterator[dict[str, Any]]:
         yield _row(task.name, encoder, "linear", curve.named(task, what), figure, task.title)
 
 
-def polygons(data: Path, encoder: str) -> Iterator[dict[str, Any]]:
+def polygons(data: Path, encoder: str, name: str) -> Iterator[dict[str, Any]]:
     """Yield what an encoder reaches on the coast of North Carolina, places held out and at random."""
-    for method, found in carolina(data, encoder, METHODS).items():
-        title = f"North Carolina: {found.labels} chips of 256 m, {len(found.spatial.classes)} classes"
+    size = CAROLINA[name]
+    for method, found in carolina(data, encoder, size, METHODS).items():
+        title = f"North Carolina: {found.labels} chips of {8 * size} m, {len(found.spatial.classes)} classes tested"
         for measure, score in (("accuracy", found.spatial.accuracy), ("macro F1", found.spatial.macro_f1)):
-            yield _row(CAROLINA, encoder, method, measure, score, f"{title}, spatial cross-validation")
-        yield _row(CAROLINA, encoder, method, "accuracy, random split", found.random.accuracy, title)
+            yield _row(name, encoder, method, measure, score, f"{title}, spatial cross-validation")
+        yield _row(name, encoder, method, "accuracy, random split", found.random.accuracy, title)
 
 
 def _row(task: str, encoder: str, learner: str, measure: str, figure: Any, title: str) -> dict[str, Any]:
-    numbers = {"value": figure.value, "low": figure.low, "high": figure.high}
+    numbers = figure.numbers() if isinstance(figure, Figure) else asdict(figure)
     return {"task": task, "encoder": encoder, "learner": learner, "measure": measure, "score": str(figure),
             "numbers": numbers, "what": [title]}  # fmt: skip
 
@@ -102,8 +105,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument(
         "--tasks",
-        default=",".join([*known.REAL, CAROLINA]),
-        help=f"of {', '.join(known.REAL)}, {CAROLINA}, {known.HELP}",
+        default=",".join([*known.REAL, *CAROLINA]),
+        help=f"of {', '.join([*known.REAL, *CAROLINA])}, {known.HELP}",
     )
     parser.add_argument("--chips", type=int, default=known.CHIPS, help="simulated chips to learn from")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of vectors kept")
@@ -112,11 +115,12 @@ def main() -> None:
     encoders = list(dict.fromkeys([*filter(None, args.encoder.split(",")), *(e for g in groups.values() for e in g)]))
     tasks = [t for t in args.tasks.split(",") if t]
     rows: list[dict[str, Any]] = []
-    for task in known.read(args.data, [t for t in tasks if t != CAROLINA], args.chips):
+    for task in known.read(args.data, [t for t in tasks if t not in CAROLINA], args.chips):
         for encoder in encoders:
             rows += _left_out(probe(task, encoder, args.cache), encoder, task.name)
-    for encoder in encoders if CAROLINA in tasks else []:
-        rows += _left_out(polygons(args.data, encoder), encoder, CAROLINA)
+    for name in (t for t in tasks if t in CAROLINA):
+        for encoder in encoders:
+            rows += _left_out(polygons(args.data, encoder, name), encoder, name)
     rows += list(against(rows, groups)) if groups else []
     figures = {"/".join(r[c] for c in ("task", "measure", "encoder", "learner")): r["numbers"]["value"] for r in rows}
     report.write("linear probe, all labels", rows, figures, args.json)

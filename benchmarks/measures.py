@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -97,11 +97,32 @@ class R2:
 
 @dataclass(frozen=True)
 class Figure:
-    """A score and its interval, in which it lies in 95 of 100 resamples."""
+    """A score and its interval, in which it lies in 95 of 100 resamples.
+
+    Parameters
+    ----------
+    value, low, high
+        The score and the ends of the interval.
+    resamples
+        Its values. Two encoders tested on the same places are resampled alike, so that their difference has an
+        interval of its own, which is narrower than both.
+    """
 
     value: float
     low: float
     high: float
+    resamples: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, value: float, resamples: NDArray[np.float64]) -> Self:
+        """Return a score with the interval of its resamples; those that are not finite do not count."""
+        low, high = np.quantile(resamples[np.isfinite(resamples)], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return cls(float(value), float(low), float(high), tuple(resamples.round(5).tolist()))
+
+    def numbers(self) -> dict[str, Any]:
+        """Return plain data that survives JSON."""
+        kept = [v if np.isfinite(v) else None for v in self.resamples]
+        return {"value": self.value, "low": self.low, "high": self.high, "resamples": kept}
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
@@ -142,8 +163,7 @@ class Tally:
         with np.errstate(divide="ignore", invalid="ignore"):
             scores = self.measure.of(np.einsum("rg,dgk->rdk", times, sums, optimize=True))
         drawn = np.take_along_axis(scores, rng.integers(0, draws, (RESAMPLES, draws)), axis=1).mean(axis=1)
-        low, high = np.quantile(drawn[np.isfinite(drawn)], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return Figure(value, float(low), float(high))
+        return Figure.of(value, drawn)
 
 
 def _mean(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:

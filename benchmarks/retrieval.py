@@ -74,8 +74,7 @@ def mean(values: NDArray[np.float64]) -> Figure:
     """Return the mean of values of n queries, and the interval that holds 95 of 100 resamples of them."""
     rng = np.random.default_rng(0)
     drawn = values[rng.integers(0, len(values), (RESAMPLES, len(values)))].mean(axis=1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Figure(float(values.mean()), float(low), float(high))
+    return Figure.of(float(values.mean()), drawn)
 
 
 def of_views(seen: Views, encoder: str, cache: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -147,7 +146,7 @@ def _row(
     name: str, title: str, encoder: str, measure: str, values: NDArray[np.float64], chance: float
 ) -> dict[str, Any]:
     figure = mean(values)
-    numbers = {"value": figure.value, "low": figure.low, "high": figure.high}
+    numbers = figure.numbers()
     return {"set": name, "measure": measure, "encoder": encoder, "score": str(figure), "chance": chance,
             "numbers": numbers, "what": [title]}  # fmt: skip
 

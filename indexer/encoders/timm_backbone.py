@@ -77,9 +77,14 @@ class TimmBackbone:
             torch.manual_seed(SEED)
             network = _create(model, len(sample.bands), sample.chip_size, **_weights(source)).eval()
         save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / WEIGHTS)
-        with torch.inference_mode():
-            size = sample.chip_size
-            dimension = int(network(torch.zeros(1, len(sample.bands), size, size)).shape[1])
+        size = sample.chip_size
+        try:
+            with torch.inference_mode():
+                dimension = int(network(torch.zeros(1, len(sample.bands), size, size)).shape[1])
+        except RuntimeError as error:
+            raise EncoderError(
+                f"the model {model} cannot take chips of {size} pixels: {error} Give a larger --chip-size."
+            ) from error
         return EncoderSpec(
             cls.canonical(name),
             (sample.modality("optical"),),

@@ -71,7 +71,9 @@ def run(
 
 
 def test_labels(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    made = run(labels, folder, monkeypatch, *BOTH, "--tasks", "aid,fires,harvey", "--draws", "2", "--learners", "knn,linear")
+    made = run(
+        labels, folder, monkeypatch, *BOTH, "--tasks", "aid,fires,harvey", "--draws", "2", "--learners", "knn,linear"
+    )
     assert "left out: harvey" in capsys.readouterr().out
     assert len(made["rows"]) == 2 * 2 * (1 + 2)
     for row in made["rows"]:
@@ -85,10 +87,10 @@ def test_labels(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 def test_linear_probe(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("faiss")
     seeds = ["--against", f"ours={NAME},rcf", f"theirs=rcf,{NAME}"]
-    made = run(linear_probe, folder, monkeypatch, *BOTH, "--tasks", "fires,carolina", *seeds)
+    made = run(linear_probe, folder, monkeypatch, *BOTH, "--tasks", "fires,carolina-32", *seeds)
     figures = made["figures"]
     assert figures["fires/macro F1/rcf/linear"] > 0.9
-    assert figures["carolina/accuracy/rcf/knn"] > 0.9
+    assert figures["carolina-32/accuracy/rcf/knn"] > 0.9
     assert figures["fires/macro F1, points/ours - theirs/linear"] == pytest.approx(0, abs=1e-9)
 
 
@@ -151,6 +153,12 @@ def test_better_is_clear_only_beyond_both_intervals() -> None:
     rows = [row("a", 0.8), row("b", 0.7), row("a", 0.5, "R2"), row("b", 0.54, "R2")]
     rows += [row("a", 3, "mean rank"), row("b", 2, "mean rank"), row("a", 0.9, task="aid"), row("b", 0.1, task="aid")]
     assert encoders_page.compare(rows, "a", "b") == (["fires macro F1 linear"], ["fires mean rank linear"])
+    paired = [row("a", 0.74), row("b", 0.70)]
+    for r, level in zip(paired, (0.74, 0.70), strict=True):
+        r["numbers"]["resamples"] = [level + step / 100 for step in range(-5, 6)]
+    assert encoders_page.compare(paired, "a", "b") == (["fires macro F1 linear"], [])
+    paired[1]["numbers"]["resamples"].reverse()
+    assert encoders_page.compare(paired, "a", "b") == ([], [])
     assert encoders_page.called("clip@/somewhere/clip-small.safetensors") == "clip@clip-small"
 
 

@@ -136,6 +136,12 @@ def test_a_vision_transformer_takes_the_chip_size(few: Sample, tmp_path: Path) -
     assert encoder.encode({"optical": few.pixels[:1]}, few.valid[:1]).shape == (1, encoder.spec.dimension)
 
 
+def test_chips_too_small_for_a_network_are_refused(tmp_path: Path) -> None:
+    tiny = drawn(write(tmp_path / "x.tif", noise()), 8)
+    with pytest.raises(EncoderError, match="cannot take chips of 8 pixels"):
+        registry.make("timm:convnextv2_atto@random", tiny, tmp_path)
+
+
 class Evil:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return print, ("pwned",)
