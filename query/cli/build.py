@@ -20,7 +20,12 @@ def register(app: typer.Typer) -> None:
 
 def encode(
     *,
-    scenes: Annotated[list[Path], typer.Argument(help="Raster files.", metavar="SCENE...", show_default=False)],
+    scenes: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Raster files, or STAC Items with assets named by modality.", metavar="SCENE...", show_default=False
+        ),
+    ],
     store: Annotated[Path, typer.Option(help="The store's folder; made if it is not there.", metavar="S")],
     encoder: Annotated[
         str | None,

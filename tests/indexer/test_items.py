@@ -186,6 +186,8 @@ def test_times_of_assets_are_kept(model: str, tmp_path: Path) -> None:
     assert set(column(tmp_path / "s", when("datetime"))) == {"04-16"}
     assert set(column(tmp_path / "s", when("datetime_end"))) == {"04-18"}
     assert set(column(tmp_path / "s", when("inputs[2].datetime"))) == {"04-18"}
+    encode([where], tmp_path / "t", encoder=model, datetime="2020-01-02")
+    assert set(column(tmp_path / "t", when("inputs[2].datetime"))) == {"01-02"}
 
 
 @pytest.mark.parametrize(
