@@ -134,7 +134,7 @@ def world(data: Path, count: int = 12) -> None:
     tif(data / "series/s2_2018/date_cloud.tif", np.full((13, 128, 128), 9000, np.uint16), S2)
 
 
-def dubai(data: Path, tiles: int = 3, each: int = 2, size: int = 256) -> None:
+def dubai(data: Path, tiles: int = 3, each: int = 2, size: int = 128) -> None:
     """Tiles whose west is water (blue) and east vegetation (green), with an unlabelled edge."""
     rng = np.random.default_rng(6)
     mask = np.full((size, size), 2, np.uint8)

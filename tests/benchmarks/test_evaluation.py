@@ -25,6 +25,7 @@ from benchmarks.band_statistics import NAME, statistics
 from benchmarks.tasks import simulated
 from benchmarks.tasks.task import Chips
 from embedstore.errors import EncoderError
+from indexer.pretrain.modalities import LAND_COVER
 from tests.benchmarks import published
 
 if TYPE_CHECKING:
@@ -186,8 +187,11 @@ def test_statistics_see_valid_pixels_only() -> None:
     assert statistics(z, valid)[0] == pytest.approx([9.5, np.std(np.arange(4, 16)), 5.1, 9.5, 13.9])
 
 
+COVERS = [LAND_COVER.index(c) for c in ("trees", "crops", "built", "water")]
+
+
 class Landscape:
-    """A region whose northern half is crops, bright; and whose sensors all see just that."""
+    """A region of squares of a chip's size, whose sensors all see one thing: crops are bright."""
 
     def __init__(self, region: str) -> None:
         assert region == "alpha"
@@ -199,10 +203,11 @@ class Landscape:
 
     def tile(self, row: int, col: int, months: tuple[int, ...]) -> Any:
         rng = np.random.default_rng((row, col, *months))
-        crops = rng.random((4, 4)).repeat(64, axis=0).repeat(64, axis=1) > 0.5
+        cover = rng.choice(COVERS, (4, 4)).repeat(64, axis=0).repeat(64, axis=1)
+        crops = cover == LAND_COVER.index("crops")
         pixels = {s: rng.normal(crops, 0.2, (len(b), 256, 256)).astype(np.float32) for s, b in simulated.BANDS.items()}
         scene = type("Scene", (), {"pixels": pixels})
-        return type("Tile", (), {"scenes": (scene,), "classes": {"land_cover": np.where(crops, 3, 0)}})
+        return type("Tile", (), {"scenes": (scene,), "classes": {"land_cover": cover}})
 
 
 def test_simulated_tasks_keep_bands_of_land_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,3 +246,26 @@ def test_sensors_are_averaged_if_the_encoder_brings_them_together(monkeypatch: p
     monkeypatch.setattr(vectors_of, "aligned", lambda _: True)
     assert vectors_of.joined("clip@x", [a, b]) == pytest.approx(np.full((2, 2), np.sqrt(0.5)))
     assert (vectors_of.joined("clip@x", [a]) == a).all()
+
+
+def test_an_encoder_of_several_sensors_is_asked_without_some(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.indexer import clip_model
+
+    name = f"clip@{clip_model.drawn(tmp_path / 'tiny.safetensors')}"
+    monkeypatch.setattr(simulated, "Landscape", Landscape)
+    monkeypatch.setattr(simulated, "FOLDER", tmp_path)
+    rows = list(missing.rows_of(name, "alpha", 40, tmp_path / "cache", tmp_path))
+    gone = ["nothing", "optical", "sar", "coherence", "half of the channels"]
+    assert [r["missing"] for r in rows if (r["cover"], r["measure"]) == ("cropland", "R2")] == gone
+    for row in rows:
+        assert (row["fall"] == 0) if row["missing"] == "nothing" else np.isfinite(row["score"])
+        assert (row["learned alike"] is None) == (row["missing"] in {"nothing", "half of the channels"})
+    assert missing.worst(rows).keys() == {
+        f"{name}/{m}/worst_fall_{w}" for m in ("R2", "macro F1") for w in ("sensor", "half")
+    }
+    across = list(retrieval.across("alpha", name, 40, tmp_path / "cache", tmp_path))
+    assert len(across) == 6
+    assert all(r["chance"] == 3 / 20 for r in across)
+    assert len(retrieval.rows_of("pairs", folder / "data", name, tmp_path / "cache")) == 2

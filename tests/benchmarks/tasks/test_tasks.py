@@ -162,6 +162,6 @@ def test_masks_split_by_tile_and_by_fire(data: Path) -> None:
         for train, test in splits:
             assert not set(task.places[train]) & set(task.places[test])
     dubai = masks.dubai(data)
-    assert dubai.images[0].shape == (3, 64, 64)
+    assert dubai.images[0].shape == (3, 32, 32)
     assert set(np.unique(dubai.masks[0])) == {-1, 1, 3}
     assert np.bincount(dubai.places).tolist() == [2, 2, 2]
