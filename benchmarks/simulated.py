@@ -5,7 +5,7 @@
 Scenes are Sentinel-2 files whose bands are named in their descriptions; after the colon stands what stored numbers are
 divided by to be reflectance. Both kinds are looked at in chips of 64 pixels. Then, for each region, ridge regression on
 the mean and standard deviation of every band of a chip predicts the fractions of land cover. It learns from bands of
-land of the training part and is tested on those of the test part.
+land of the training part and is tested on those of the test part. The scenes go to a file beside F, ``F_scenes.json``.
 """
 
 from __future__ import annotations
@@ -211,10 +211,9 @@ def main() -> None:
             }
             asked.append({"region": region, "task": task, "mean": float(truth.mean()), **scores})
             figures |= {f"{region}_{task}_r2_{name}": score for name, score in scores.items()}
-    report.write("simulated and real scenes", rows, {}, None)
-    report.write("R2 of ridge on band statistics, an oracle has 1", [*asked], figures, None)
-    if args.json:
-        report.write("both", [*rows, *asked], figures, args.json)
+    beside = Path(args.json).with_stem(f"{Path(args.json).stem}_scenes") if args.json else None
+    report.write("simulated and real scenes", rows, {}, beside)
+    report.write("R2 of ridge on band statistics, an oracle has 1", asked, figures, args.json)
 
 
 if __name__ == "__main__":

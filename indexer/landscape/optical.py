@@ -95,7 +95,7 @@ def _roofs(ground: Ground) -> NDArray[np.float32]:
 def _glint(ground: Ground, surface: Surface, month: int) -> NDArray[np.float32]:
     """Return the sunlight that waves reflect."""
     water = surface.shares[INDEX["clear water"]] + surface.shares[INDEX["turbid water"]]
-    return np.asarray(water * 0.03 * (ground.noise.smooth(f"glint {month}", 320) - 0.3).clip(0, 2), np.float32)
+    return np.asarray(water * 0.045 * (ground.noise.smooth(f"glint {month}", 320) - 0.3).clip(0, 2), np.float32)
 
 
 def _relief(ground: Ground, surface: Surface) -> NDArray[np.float32]:

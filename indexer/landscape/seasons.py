@@ -77,7 +77,7 @@ def dress(ground: Ground, month: int) -> Surface:
     water = ground.terrain.water(_level(ground, month))
     water = water * (1 - ground.towns.shares.sum(axis=0))
     # Algae and weeds on still water are green, and dry grass that burnt is as dark as water.
-    bloom = 0.9 * step(noise.smooth("bloom", 80) + 0.7 * noise.smooth(f"bloom {month}", 60), 0.5, 1.8)
+    bloom = 0.9 * step(noise.smooth("bloom", 80) + 0.7 * noise.smooth(f"bloom {month}", 60), 0.3, 1.6)
     _cover(shares, _burnt(ground, month, herbs), {"char": 0.8, "straw": 0.2})
     _cover(shares, water * (1 - bloom), {"turbid water": murk, "clear water": 1 - murk})
     _cover(shares, water * bloom, {"algae": 1.0})
@@ -101,7 +101,7 @@ def _level(ground: Ground, month: int) -> NDArray[np.float32]:
     region = ground.region
     season = climate.rain(region, month - 0.5) / (region.rain / 12) - 1
     level = 0.95 * ground.noise.smooth(f"level {month}", 240) + 0.55 * season
-    return np.asarray(np.clip(level - np.clip(level, -0.7, 0.7), -1, 1), np.float32)
+    return np.asarray(np.clip(level - np.clip(level, -0.5, 0.5), -1, 1), np.float32)
 
 
 def _burnt(ground: Ground, month: int, herbs: NDArray[np.float32]) -> NDArray[np.float32]:

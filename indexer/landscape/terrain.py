@@ -62,7 +62,7 @@ class Terrain:
         river = np.clip(bank - self.river + np.float32(0.5), 0, 1) * (
             (self.slope < 0.04) | (self.river < self.channel + 1)
         )
-        lake = np.clip((self.lake + np.float32(0.3) * level) * 12 + np.float32(0.5), 0, 1)
+        lake = np.clip((self.lake + np.float32(0.45) * level) * 12 + np.float32(0.5), 0, 1)
         return np.asarray(np.maximum(np.maximum(river, brook), lake))
 
 
