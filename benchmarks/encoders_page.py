@@ -51,8 +51,8 @@ the standard deviation and three percentiles of each band, standardised; it stan
 `timm:convnextv2_atto@random` is a network that never learned anything. A dash means that the encoder does not take such
 chips, for want of bands.
 """
-RULE = f"""Another encoder takes its place if it is clearly better on more than half of {len(SENTINEL)} sets of real Sentinel-2
-({", ".join(SENTINEL)}) and clearly worse on none of them.
+RULE = f"""Another encoder takes its place if it is clearly better on more than half of {len(SENTINEL)} sets of real
+Sentinel-2 ({", ".join(SENTINEL)}) and clearly worse on none of them.
 A set that it does not take counts as not better: a default has to take the bands that scenes have. Clearly means that
 the interval of the difference, over the same resamples of places and draws, leaves out zero; for North Carolina, where
 there are no such pairs, that each score lies outside the interval of the other. All labels are learned from; what few

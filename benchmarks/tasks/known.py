@@ -6,7 +6,7 @@ import fnmatch
 from typing import TYPE_CHECKING
 
 from benchmarks.tasks import pictures, scenes
-from embedstore.errors import RasterError
+from embedstore.errors import RasterError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +41,7 @@ def read(data: Path, wanted: Sequence[str], chips: int = CHIPS) -> Iterator[Task
     Raises
     ------
     SpecError
-        If there is no such region.
+        If there is no such task or region.
     """
     for name in wanted:
         if "/" in name:
@@ -50,6 +50,8 @@ def read(data: Path, wanted: Sequence[str], chips: int = CHIPS) -> Iterator[Task
             made = tasks(name.partition("/")[0], chips)
             yield from (task for known, task in made.items() if fnmatch.fnmatchcase(known, name))
             continue
+        if name not in REAL:
+            raise SpecError(f"there is no task {name!r}; known are {', '.join(REAL)}, {HELP}.")
         try:
             yield REAL[name](data)
         except (RasterError, OSError, ValueError) as error:

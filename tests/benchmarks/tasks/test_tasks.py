@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.tasks import known, masks, pictures, places, scenes, views, windows
 from benchmarks.tasks.task import Chips
+from embedstore.errors import SpecError
 from tests.benchmarks import published
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def test_every_task_is_there_and_a_missing_one_is_told(
     assert [t.name for t in each(data)] == list(known.REAL)
     assert not list(known.read(tmp_path, ["aid", "fires"]))
     assert "left out: aid" in capsys.readouterr().out
+    with pytest.raises(SpecError, match="no task 'aids'"):
+        list(known.read(tmp_path, ["aids"]))
 
 
 def test_splits_hold_places_apart_and_test_no_chip_twice(data: Path) -> None:
