@@ -84,7 +84,7 @@ CONFIGS = {
         pixels=256,
         group=8,
         radius=8.0,
-        strength=0.2,
+        strength=0.1,
         schedule=Schedule(batch=16, steps=4_000, warmup=200, lr=1e-3, clip=1.0),
     ),
     # What the paper had is not known; these are the sizes of ConvNeXt-T, and 256 chips on the devices that it takes.
@@ -99,7 +99,7 @@ CONFIGS = {
         pixels=1_024,
         group=16,
         radius=8.0,
-        strength=0.2,
+        strength=0.1,
         schedule=Schedule(batch=256, steps=100_000, warmup=5_000, lr=1e-3, clip=1.0),
     ),
 }
