@@ -43,9 +43,24 @@ GOALS: dict[str, dict[str, tuple[str, float]]] = {
     },
     "classify": {"classify_over_gemm": ("≤", 2), "sklearn_over_ours": ("≥", 5)},
     "concurrency": {"concurrency_over_faiss": ("≥", 0.9), "differing_answers": ("≤", 0)},
+    "sql": {"nearest_over_search": ("≤", 1.5), "bbox_bytes_share": ("≤", 0.05), "bbox_ms": ("≤", 50)},
+    "service": {"search_overhead_ms": ("≤", 3), "errors": ("≤", 0)},
 }
 """What each benchmark's figures should be, on two cores; those of `scale` at ten million rows of 256 dimensions."""
-ORDER = ("search", "filtered", "recall", "build", "scale", "classify", "concurrency", "cold_start", "encode")
+ORDER = (
+    "search",
+    "filtered",
+    "recall",
+    "build",
+    "scale",
+    "classify",
+    "concurrency",
+    "cold_start",
+    "encode",
+    "sql",
+    "service",
+    "fewshot",
+)
 HEAD = """# Benchmarks
 
 Made by `python -m benchmarks.page` from the JSON that the commands below write; do not edit.
@@ -72,13 +87,13 @@ def main() -> None:
 
 
 def read(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the results of each benchmark, in the page's order; ``name`` is the file's."""
+    """Return the results of each benchmark of this page, in its order; ``name`` is the file's."""
     found: dict[str, list[dict[str, Any]]] = {}
     for file in sorted(folder.glob("*.json")):
         result = json.loads(file.read_text(encoding="utf-8"))
         result["name"] = file.stem
         found.setdefault(_benchmark(result), []).append(result)
-    return {name: found[name] for name in sorted(found, key=lambda n: (n not in ORDER, n in ORDER and ORDER.index(n)))}
+    return {name: found[name] for name in ORDER if name in found}
 
 
 def _benchmark(result: dict[str, Any]) -> str:

@@ -4,8 +4,8 @@ A pixel is a mixture: shares of these materials, that add to one. Its reflectanc
 
 No number was taken from a library: reflectances were set by hand at Sentinel-2's bands to the known shapes (chlorophyll
 and water absorption, the red edge, iron in soils, water and snow dark in the short-wave infrared), backscatter to what
-C band usually gives at 30 to 45 degrees. Reflectances were then tuned against real scenes with ``benchmarks.simulated``;
-nothing real was at hand to compare backscatter with.
+C band usually gives at 30 to 45 degrees. Reflectances were then tuned against real scenes with
+``benchmarks.simulated``; nothing real was at hand to compare backscatter with.
 Coherence after t days is ``lasting + fading * exp(-t / days)``, exponential decay to a floor, as the field models it.
 """
 
