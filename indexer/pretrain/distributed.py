@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from embedstore.errors import EncoderError
+from indexer.encoders.device import kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,11 +118,7 @@ def ranks(device: str) -> Iterator[Ranks]:
     """
     import torch  # noqa: PLC0415
 
-    if device not in {"auto", "cpu", "cuda"}:
-        raise EncoderError(f"there is no device {device!r}; choose auto, cpu or cuda.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise EncoderError("device cuda was asked for, and torch finds no CUDA device; use --device cpu.")
-    cuda = device != "cpu" and torch.cuda.is_available()
+    cuda = kind(device) == "cuda"
     rank, world, local = (int(os.environ.get(k, d)) for k, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
     if cuda and local >= torch.cuda.device_count():
         raise EncoderError(
