@@ -55,8 +55,9 @@ the common space is not known of the paper; 512 is that of CLIP's ViT-B (Radford
 
 
 class Tower(torch.nn.Module):
-    """Patches of all channels, a transformer with a class token, a linear projection of that token, length one.
+    """Patches of all channels, a transformer, a linear projection of the mean of its tokens, length one.
 
+    Not that of a class token, which in few steps learns less: at its start it looks at little else than itself.
     Chips of other sizes than it was made for are taken too: its position embeddings are resampled to their grid, and
     a side that patches do not divide is filled up with zeros.
 
@@ -78,7 +79,8 @@ class Tower(torch.nn.Module):
             depth=size.depth,
             num_heads=size.heads,
             num_classes=0,
-            global_pool="token",
+            class_token=False,
+            global_pool="avg",
             dynamic_img_size=True,
             dynamic_img_pad=True,
         )

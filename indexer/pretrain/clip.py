@@ -41,6 +41,9 @@ TEMPERATURE, MOST_SCALE = 0.07, 100.0
 """Of the softmax at the start, and the greatest factor (one over the temperature) that it may learn."""
 DROP = 0.25
 """How often a chip of three modalities or more loses one in training."""
+KEEP_ALL = 0.5
+"""How often a chip keeps all channels of a modality in training; else it keeps any number. Where none did, the towers
+learned much slower."""
 JITTER = 0.1
 """Standard deviation of the gain and of the offset, in standard deviations of a channel, of each chip and modality."""
 
@@ -151,7 +154,7 @@ class Clip:
         inner = cast("Network", network)
         size = self._tower
         return Model(
-            "clip", asdict(size), inner.modalities, size.image, GSD, size.dimension, "token", inner.towers.state_dict()
+            "clip", asdict(size), inner.modalities, size.image, GSD, size.dimension, "avg", inner.towers.state_dict()
         )
 
 
@@ -228,7 +231,7 @@ def drop_modality(has: torch.Tensor, generator: torch.Generator) -> torch.Tensor
 
 
 def keep_channels(has: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Return which channels each chip shall show: any number of those that it has, all numbers alike, and at least one.
+    """Return which channels each chip shall show: now and then all, else any number, and at least one that it has.
 
     Parameters
     ----------
@@ -238,9 +241,10 @@ def keep_channels(has: torch.Tensor, generator: torch.Generator) -> torch.Tensor
         All chance.
     """
     count = has.sum(1, keepdim=True)
+    everything = torch.rand(len(has), 1, generator=generator) < KEEP_ALL
     kept = 1 + (torch.rand(len(has), 1, generator=generator) * count).long()
     chance = torch.rand(has.shape, generator=generator).masked_fill(~has, 2)
-    return has & (chance.argsort(1).argsort(1) < kept)
+    return has & (everything | (chance.argsort(1).argsort(1) < kept))
 
 
 def view(pixels: torch.Tensor, modality: Modality, turn: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

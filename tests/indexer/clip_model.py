@@ -32,7 +32,7 @@ def drawn(path: Path, normalisation: str = "scenes") -> Path:
         network = towers({name: len(bands) for name, bands in TOWERS.items()}, SIZE)
     modalities = tuple(modality(name) for name in TOWERS)
     model = Model(
-        "clip", asdict(SIZE), modalities, SIZE.image, 10.0, SIZE.dimension, "token", network.state_dict(), normalisation
+        "clip", asdict(SIZE), modalities, SIZE.image, 10.0, SIZE.dimension, "avg", network.state_dict(), normalisation
     )
     model_file.write(path, model, half=False)
     return path

@@ -20,7 +20,7 @@ def test_the_sizes_are_those_that_are_said() -> None:
         paper, small = towers(CHANNELS, SIZES["paper"]), towers(CHANNELS, SIZES["small"])
     assert 240e6 < count(paper) < 270e6
     assert count(paper["optical"].vit.patch_embed) == 3 * 16 * 16 * 768 + 768
-    assert paper["sar"].vit.pos_embed.shape == (1, 28 * 28 + 1, 768)
+    assert paper["sar"].vit.pos_embed.shape == (1, 28 * 28, 768)
     assert all(1.2e6 < count(tower) < 1.3e6 for tower in small.values())
     assert 2 * count(small) <= 8e6
 
@@ -38,7 +38,7 @@ def test_vectors_are_unit_whatever_the_chip_is() -> None:
 def test_where_a_thing_lies_matters_at_any_size() -> None:
     torch.manual_seed(0)
     tower = Tower(1, TINY).eval()
-    for parameter in tower.parameters():  # at its start the class token looks at little else than itself
+    for parameter in tower.parameters():  # at its start a tower sees little of it
         torch.nn.init.normal_(parameter, std=0.3)
     for side in (16, 32):
         z = torch.zeros(2, 1, side, side)

@@ -150,7 +150,8 @@ def test_a_chip_loses_one_modality_of_three_and_none_of_two() -> None:
     assert lost.numpy() == pytest.approx(np.full(3, clip.DROP / 3), abs=0.03)
 
 
-def test_any_number_of_channels_is_kept_of_those_that_are_there() -> None:
+def test_any_number_of_channels_is_kept_of_those_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clip, "KEEP_ALL", 0.0)
     has = torch.ones(8000, 4, dtype=torch.bool)
     has[4000:, :2] = False
     kept = clip.keep_channels(has, chance())
@@ -160,6 +161,9 @@ def test_any_number_of_channels_is_kept_of_those_that_are_there() -> None:
     assert half.bincount(minlength=3).numpy() / 4000 == pytest.approx(np.array([0, 1, 1]) / 2, abs=0.03)
     assert kept[:4000].float().mean(0).numpy() == pytest.approx(np.full(4, 0.625), abs=0.03)
     assert not clip.keep_channels(torch.zeros(3, 4, dtype=torch.bool), chance()).any()
+    monkeypatch.setattr(clip, "KEEP_ALL", 0.5)
+    whole = clip.keep_channels(has, chance()).eq(has).all(1)[:4000].float().mean()
+    assert float(whole) == pytest.approx(0.5 + 0.5 / 4, abs=0.03)
 
 
 def test_what_is_missing_is_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
