@@ -2,4 +2,10 @@
 import "swagger-ui-dist/swagger-ui.css";
 import SwaggerUI from "swagger-ui-dist/swagger-ui-es-bundle.js";
 
-SwaggerUI({ url: "openapi.json", dom_id: "#docs", deepLinking: true, docExpansion: "list", validatorUrl: null });
+SwaggerUI({
+  url: "openapi.json",
+  dom_id: "#docs",
+  deepLinking: true,
+  docExpansion: "list",
+  validatorUrl: null,
+});
