@@ -137,8 +137,8 @@ def true_kth(parts: Sequence[Part], queries: Sequence[Query]) -> NDArray[np.floa
 def recall(ranked: Sequence[Sequence[NDArray[np.float32]]], depth: int, kth: Sequence[float]) -> float:
     """Return recall@k less two standard errors, when each part re-ranks that many codes of each query.
 
-    The queries to come are others, and the cheapest of many efforts is chosen, which is often one that was lucky: what is
-    promised lies below what was measured, by as much as chance may have added.
+    The queries to come are others, and the cheapest of many efforts is chosen, which is often one that was lucky: what
+    is promised lies below what was measured, by as much as chance may have added.
 
     Parameters
     ----------
