@@ -61,10 +61,9 @@ NOTES = """## What to know of the data
 
 - AID: baselines measured elsewhere on this split are 0.233, 0.386 and 0.268 for band statistics (kNN with 10 labels a
   class, with all labels, precision@10), 0.243, 0.428 and 0.282 for random convolutional features, and 0.131, 0.160 and
-  0.147 for a random ConvNeXt V2 atto. The first are those of `band-statistics` here, with its percentiles; mean and
-  standard deviation alone give 0.202, 0.318 and 0.228. The last differ by about what another random start does. `rcf`
-  scores higher here, and by kNN the same as in [few labels](fewshot.md); how the features measured elsewhere were made
-  is not known.
+  0.147 for a random ConvNeXt V2 atto. How these were made is not known. `band-statistics` has percentiles because so
+  it agrees best with the first; mean and standard deviation alone give 0.202, 0.318 and 0.228. The last differ by about
+  what another random start may. `rcf` scores higher here, and by kNN the same as in [few labels](fewshot.md).
 - Fires: in 13 of the 20 scenes the bands called B02, B03 and B04 are, by their values, red, green and blue of an 8-bit
   true-colour picture, cut off at 255. They are put in order and scaled here (2000 / 255), which is a guess at how they
   were made; the near and the short-wave infrared are as they should be.
