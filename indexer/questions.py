@@ -5,7 +5,8 @@ counted as true. Without that, each query would find itself and its overlaps in 
 be flattered: people ask about places that were not stored.
 
 With a filter, the hard question is the one from elsewhere: a row asks for its likes in a stretch of the Earth that does
-not hold it.
+not hold it, and the harder the farther off that is. There all rows are about equally unlike it, so that more codes must
+be re-ranked to find the best. Questions are of the far kind, since a recall is promised for every filter.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ TIE = 1e-5
 """A hit counts when its exact score is at least the true k-th minus this."""
 AROUND = 0.005
 """Share of a segment's rows, on either side of a query in H3 order, that count as the query's own place."""
+TRIES = 4
+"""Stretches drawn for a question, of which the farthest is taken."""
 BLOCK = 16_384
 
 
@@ -102,15 +105,14 @@ def stretches(part: Part, queries: Sequence[Query], length: int, count: int) -> 
 
 
 def _elsewhere(live: NDArray[np.int64], query: Query, length: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return that many neighbouring rows that do not hold the query's place, or as many as there are."""
+    """Return that many neighbouring rows far from the query's place, or as many as there are on one side of it."""
     before = int(np.searchsorted(live, query.first))
     after = len(live) - int(np.searchsorted(live, query.last))
-    rooms = [(0, before - length), (len(live) - after, after - length)]
-    rooms = [(start, room) for start, room in rooms if room >= 0]
-    if not rooms:
+    left, right = max(0, before - length + 1), max(0, after - length + 1)  # places for a stretch on either side
+    if not left + right:
         return live[:before] if before > after else live[len(live) - after :]
-    start, room = rooms[int(rng.integers(len(rooms)))]
-    start += int(rng.integers(room + 1))
+    place = max(rng.integers(left + right, size=TRIES).tolist(), key=lambda p: p if p < left else p - left)
+    start = before - length - place if place < left else len(live) - after + place - left
     return live[start : start + length]
 
 

@@ -8,12 +8,15 @@ how many candidates on this is cheaper than an exact scan was measured when the 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from embedstore.errors import QueryError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from embedstore.catalog import Calibration, Costs, Effort, FilteredEffort
 
 EXACT_ROWS = 20_000
@@ -73,15 +76,29 @@ class Goal:
         return replace(found, probes=round(found.probes * (k / K) ** 0.5), candidates=-(-found.candidates * k // K))
 
     def filtered_effort(self, calibration: Calibration, k: int, count: int) -> FilteredEffort | None:
-        """Return the same under a filter that `count` rows pass."""
-        rows = max((e.rows for e in calibration.filtered if e.rows <= count), default=None)
-        if self.recall is None or rows is None:
+        """Return the same under a filter that `count` rows pass.
+
+        Of more rows a smaller share is enough, but more of them stand out by chance, so that more codes are re-ranked.
+        The share is that found for no more rows, and no fewer codes are re-ranked than were found for no fewer.
+        """
+        rows = sorted({e.rows for e in calibration.filtered})
+        if self.recall is None or not rows or rows[0] > count:
             return None
-        found = next((e for e in calibration.filtered if e.rows == rows and e.recall >= self.recall), None)
-        if found is None or k <= K:
+        at = bisect_right(rows, count)
+        around = [self._cheapest(calibration.filtered, n) for n in rows[at - 1 : at + 1]]
+        found = around[0]
+        if found is None or None in around:
+            return None
+        found = replace(found, candidates=max(e.candidates for e in around if e))
+        if k <= K:
             return found
         share = min(1.0, found.share * (k / K) ** 0.5)
         return replace(found, share=share, candidates=-(-found.candidates * k // K))
+
+    def _cheapest(self, efforts: Sequence[FilteredEffort], rows: int) -> FilteredEffort | None:
+        """Return the first of the efforts measured on so many rows that reaches the recall."""
+        assert self.recall is not None
+        return next((e for e in efforts if e.rows == rows and e.recall >= self.recall), None)
 
 
 def exact_is_cheaper(costs: Costs, count: int, runs: float, work: Work) -> bool:

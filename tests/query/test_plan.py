@@ -46,6 +46,9 @@ def test_the_effort_is_that_of_as_few_candidates() -> None:
     goal = Goal.parse(0.6)
     assert goal.filtered_effort(CALIBRATION, 10, 999) is None
     assert goal.filtered_effort(CALIBRATION, 10, 4999) == FEW[0]
+    assert Goal.parse(0.95).filtered_effort(CALIBRATION, 10, 4999) == replace(FEW[0], candidates=100), "as of 5000"
+    assert Goal.parse(0.95).filtered_effort(replace(CALIBRATION, filtered=FEW), 10, 4999) == FEW[0]
+    assert Goal.parse(0.95).filtered_effort(replace(CALIBRATION, filtered=FEW + FILTERED[:1]), 10, 4999) is None
     assert goal.filtered_effort(CALIBRATION, 10, 5000) == FILTERED[0]
 
 
