@@ -57,7 +57,15 @@ A set that it does not take counts as not better: a default has to take the band
 the interval of the difference, over the same resamples of places and draws, leaves out zero; for North Carolina, where
 there are no such pairs, that each score lies outside the interval of the other. All labels are learned from; what few
 labels give is further down."""
-NOTES = """## What to know of the data
+NOTES = """## Several sensors, one vector
+
+`clip@FILE` makes one vector of whatever is there of colour, radar and coherence. It takes a STAC Item, `embedstore
+encode item.json --encoder clip@FILE --store S`, whose assets are named `optical`, `sar` and `coherence` and lie on one
+grid; where one of them has no data, the vector is that of the others. The table's column `modalities` has a bit for
+each modality that a chip had, the store's first modality the lowest: `--where "modalities = 7"` asks for chips with all
+three, `--where "modalities & 2 = 2"` for those with the second.
+
+## What to know of the data
 
 - AID: baselines measured elsewhere on this split are 0.233, 0.386 and 0.268 for band statistics (kNN with 10 labels a
   class, with all labels, precision@10), 0.243, 0.428 and 0.282 for random convolutional features, and 0.131, 0.160 and

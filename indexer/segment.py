@@ -30,7 +30,7 @@ LR, WEIGHT_DECAY = 1e-3, 0.05
 WARMUP = 0.1
 """Share of the steps."""
 STRENGTH = 0.1
-"""How much colours vary; see :func:`indexer.pretrain.views.recolour`."""
+"""How much colours vary; see :func:`indexer.pretrain.recipes.views.recolour`."""
 WINDOW, MARGIN = 384, 64
 """Sides of what is predicted at once, and of what is looked at around it, in pixels."""
 
@@ -219,7 +219,7 @@ def _network(model: Model | None, bands: tuple[str, ...], classes: int) -> torch
 
     from indexer.encoders.dense import network_of  # noqa: PLC0415
     from indexer.networks.unet import UNet  # noqa: PLC0415
-    from indexer.pretrain.dense import CONFIGS  # noqa: PLC0415
+    from indexer.pretrain.recipes.dense import CONFIGS  # noqa: PLC0415
 
     small = CONFIGS["small"]
     unet = (
@@ -248,7 +248,7 @@ def _crops(
     """Yield z-scores and classes of square crops that hold a labelled pixel, turned, mirrored and recoloured."""
     import torch  # noqa: PLC0415
 
-    from indexer.pretrain.views import recolour  # noqa: PLC0415
+    from indexer.pretrain.recipes.views import recolour  # noqa: PLC0415
 
     labelled = np.concatenate([np.insert(np.argwhere(mask != IGNORE), 0, i, axis=1) for i, mask in enumerate(masks)])
     random = np.random.default_rng(seed)

@@ -43,7 +43,7 @@ COMMANDS = (
     "vacuum",
     "models",
 )
-OWN_CLASSES = ("query.fewshot.estimators", "indexer.networks", "indexer.pretrain.clip")
+OWN_CLASSES = ("query.fewshot.estimators", "indexer.networks", "indexer.pretrain.recipes.clip")
 """Scikit-learn's classifiers and torch's modules, made ours: whoever imports them wants those libraries."""
 SOURCES = [p for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py"))]
 

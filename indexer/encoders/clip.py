@@ -1,4 +1,4 @@
-"""`clip:small`, `clip@FILE`: what the recipe :mod:`indexer.pretrain.clip` trains; one vector of whatever is there.
+"""`clip:small`, `clip@FILE`: what :mod:`indexer.pretrain.recipes.clip` trains; one vector of whatever is there.
 
 A chip's vector is the mean of the unit vectors of the modalities that it has, scaled to length one. A store's spec
 names the modalities that its first scenes have, and of each the bands that they have; a band that the model knows and

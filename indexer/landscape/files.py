@@ -12,8 +12,8 @@ import numpy as np
 from embedstore.errors import SpecError, storage_errors
 from indexer.landscape import optical
 from indexer.landscape.world import SIMULATOR, SIZE, TILES, Landscape, pick
-from indexer.pretrain import circle
 from indexer.pretrain.modalities import CLASSES, PIXELS
+from indexer.pretrain.sources import circle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

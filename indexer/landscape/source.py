@@ -11,8 +11,8 @@ from embedstore.errors import SpecError
 from indexer.landscape.tasks import SPLITS, split
 from indexer.landscape.terrain import PIXEL
 from indexer.landscape.world import SIMULATOR, SIZE, Landscape, pick
-from indexer.pretrain import circle
-from indexer.pretrain.batch import Batch
+from indexer.pretrain.sources import circle
+from indexer.pretrain.sources.batch import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ class Simulated:
         return {**self.__dict__, "_kept": {}}
 
     def draw(self, count: int, size: int, dates: int, rng: np.random.Generator) -> tuple[Batch, ...]:
-        """Draw chips at random; see :class:`indexer.pretrain.batch.Source`.
+        """Draw chips at random; see :class:`indexer.pretrain.sources.batch.Source`.
 
         Raises
         ------

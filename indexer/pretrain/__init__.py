@@ -1,1 +1,1 @@
-"""Training encoders: what they learn from, and the recipes of the three papers."""
+"""Training encoders: a loop that can be killed, the chips it learns from (`sources`), and three papers (`recipes`)."""

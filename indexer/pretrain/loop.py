@@ -11,19 +11,20 @@ from embedstore.errors import InputError, LimitError
 from indexer.pretrain import recipe as recipes
 from indexer.pretrain.distributed import ranks
 from indexer.pretrain.run import Begun, Run, held, piece_of
-from indexer.pretrain.statistics import statistics
+from indexer.pretrain.sources.statistics import statistics
 from indexer.pretrain.training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from indexer.pretrain.batch import Source
     from indexer.pretrain.distributed import Ranks
     from indexer.pretrain.recipe import Recipe
+    from indexer.pretrain.sources.batch import Source
     from indexer.pretrain.training import Report, Status
 
 CHECKPOINT_SECONDS = 10.0
 MOST_WORKERS = 16
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def train(
@@ -38,6 +39,7 @@ def train(
     micro_batch: int | None = None,
     seed: int = 0,
     device: str = "auto",
+    precision: str = "auto",
     workers: int | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     checkpoint_steps: int | None = None,
@@ -67,7 +69,10 @@ def train(
     seed
         Of all chance.
     device
-        ``cpu``, ``cuda``, or ``auto``. On CUDA matrices are multiplied in bfloat16.
+        ``cpu``, ``cuda``, or ``auto``.
+    precision
+        In what matrices are multiplied: ``float32``, ``bfloat16``, or ``auto``, which is bfloat16 on CUDA alone. Newer
+        processors gain by bfloat16 too.
     workers
         Processes that draw chips, 0 for a thread of this process; by default a thread for the CPU, and for a GPU
         as many processes as there are cores to spare.
@@ -80,7 +85,7 @@ def train(
     Raises
     ------
     InputError
-        If the folder holds another run, or the source cannot serve the recipe.
+        If the folder holds another run, the source cannot serve the recipe, or there is no such precision.
     EncoderError
         If there is no such device, or the loss is not finite.
     DamageError
@@ -90,6 +95,8 @@ def train(
     """
     import torch  # noqa: PLC0415
 
+    if precision not in PRECISIONS:
+        raise InputError(f"there is no precision {precision!r}; choose {', '.join(PRECISIONS)}.")
     out = Path(out)
     with ranks(device) as here, held(out) if here.first else nullcontext():
         schedule = recipe.schedule.scaled(steps, batch)
@@ -111,7 +118,8 @@ def train(
             )
         begun = Begun.open(out, run, lambda: statistics(source, recipe.size, seed), writes=here.first)
         with torch.random.fork_rng([here.device] if here.device.type == "cuda" else []):
-            training = Training(recipe, begun, here)
+            halved = precision == "bfloat16" or (precision == "auto" and here.device.type == "cuda")
+            training = Training(recipe, begun, here, halved=halved)
             try:
                 training.go(
                     source,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from embedstore.spec import Modality
     from indexer.encoders.model_file import Model
-    from indexer.pretrain.batch import Batch
+    from indexer.pretrain.sources.batch import Batch
 
 CONFIGS = ("small", "paper")
 """`small` trains on a CPU in minutes and ships; `paper` is what the paper had, as far as that is known."""
@@ -143,7 +143,7 @@ def find(name: str) -> type[Recipe]:
     """
     if name not in _RECIPES:
         for module in _OURS:
-            importlib.import_module(f"indexer.pretrain.{module}")
+            importlib.import_module(f"indexer.pretrain.recipes.{module}")
     if name not in _RECIPES:
         raise SpecError(f"there is no recipe {name!r}; known are {', '.join(sorted(_RECIPES))}.")
     return _RECIPES[name]

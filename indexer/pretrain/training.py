@@ -12,20 +12,20 @@ from embedstore.sealed import write_bytes
 from indexer.encoders import card, model_file
 from indexer.pretrain import checkpoint
 from indexer.pretrain.checkpoint import Checkpoint
-from indexer.pretrain.draws import Piece, ahead
 from indexer.pretrain.losses import Losses
 from indexer.pretrain.optimiser import adamw, set_rate
 from indexer.pretrain.run import CARD, CHECKPOINT, LOSSES, MODEL
+from indexer.pretrain.sources.draws import Piece, ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import torch
 
-    from indexer.pretrain.batch import Batch, Source
     from indexer.pretrain.distributed import Ranks
     from indexer.pretrain.recipe import Recipe
     from indexer.pretrain.run import Begun
+    from indexer.pretrain.sources.batch import Batch, Source
 
 LICENCE = "Apache-2.0, as embedstore; what the data ask to be named stands with the data."
 CHECKPOINT_SHARE = 0.02
@@ -98,12 +98,14 @@ class Training:
         Its run.
     here
         Which of the run's processes this is.
+    halved
+        Whether matrices are multiplied in bfloat16.
     """
 
-    def __init__(self, recipe: Recipe, begun: Begun, here: Ranks) -> None:
+    def __init__(self, recipe: Recipe, begun: Begun, here: Ranks, *, halved: bool) -> None:
         import torch  # noqa: PLC0415
 
-        self._recipe, self._begun, self._here = recipe, begun, here
+        self._recipe, self._begun, self._here, self._halved = recipe, begun, here, halved
         self._schedule = begun.run.schedule
         torch.manual_seed(begun.run.seed)
         self._network = recipe.network(begun.statistics).to(here.device).train()
@@ -213,7 +215,7 @@ class Training:
 
         torch.manual_seed(piece.chance)  # what networks drop at random comes from torch's own generator
         generator = torch.Generator().manual_seed(piece.chance)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self._here.device.type == "cuda"):
+        with torch.autocast(self._here.device.type, torch.bfloat16, enabled=self._halved):
             losses = self._recipe.loss(self._network, batches, generator)
         (losses["loss"] / passes).backward()  # type: ignore[no-untyped-call]
         return {name: value.detach().float() for name, value in losses.items()}

@@ -27,7 +27,7 @@ def pretrain(
     data: Annotated[
         list[str],
         typer.Option(
-            help="simulated:REGION[,REGION], or a folder of STAC Items or Sentinel-2 GeoTIFFs. Repeatable.",
+            help="simulated:REGION[,REGION][:TILES], or a folder of STAC Items or Sentinel-2 GeoTIFFs. Repeatable.",
             metavar="D",
         ),
     ],
@@ -41,6 +41,9 @@ def pretrain(
         int | None, typer.Option(help="Chips that go through the network at once; all if not given.", metavar="N")
     ] = None,
     device: Annotated[str, typer.Option(help="Where to train.", metavar="auto|cpu|cuda")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="Of products; auto is bfloat16 on CUDA alone.", metavar="auto|float32|bfloat16")
+    ] = "auto",
     seed: Annotated[int, typer.Option(help="Of all chance.", metavar="N", min=0)] = 0,
     option: Annotated[
         list[str] | None, typer.Option(help="An option of the recipe. Repeatable.", metavar="KEY=VALUE")
@@ -56,9 +59,9 @@ def pretrain(
     On several GPUs: torchrun --nproc-per-node N --no-python embedstore pretrain ...
     """
     options = dict(_option(text) for text in option or ())
-    from indexer.pretrain import named
     from indexer.pretrain.loop import train
     from indexer.pretrain.recipe import make
+    from indexer.pretrain.sources import named
 
     made = make(recipe, config, options)
     source = named.source(data)
@@ -75,6 +78,7 @@ def pretrain(
             micro_batch=micro_batch,
             seed=seed,
             device=device,
+            precision=precision,
             workers=workers,
             progress=update,
         )

@@ -11,7 +11,7 @@ from embedstore.spec import Modality
 from indexer.encoders import model_file
 from indexer.encoders.model_file import Model
 from indexer.networks.vit import Size, towers
-from indexer.pretrain.clip import TOWERS
+from indexer.pretrain.recipes.clip import TOWERS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from embedstore.store import Store
 from indexer.encode import encode
 from indexer.encoders import registry
 from indexer.items import open_item
-from indexer.pretrain.clip import TOWERS
+from indexer.pretrain.recipes.clip import TOWERS
 from indexer.query_chip import encode_chip
 from indexer.rasters import Reader
 from query.engine import Engine

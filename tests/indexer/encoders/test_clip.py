@@ -10,7 +10,7 @@ from embedstore.errors import BandError, EncoderError
 from embedstore.spec import EncoderSpec
 from indexer.encoders import registry
 from indexer.networks.vit import towers
-from indexer.pretrain.clip import TOWERS
+from indexer.pretrain.recipes.clip import TOWERS
 from indexer.sample import Sample
 from tests.indexer import clip_model
 

@@ -11,9 +11,10 @@ from torch import distributed
 from embedstore.errors import InputError, SpecError
 from embedstore.spec import Modality
 from indexer.networks import vit
-from indexer.pretrain import clip, recipe
-from indexer.pretrain.batch import Batch
+from indexer.pretrain import recipe
 from indexer.pretrain.modalities import COHERENCE, OPTICAL, SAR
+from indexer.pretrain.recipes import clip
+from indexer.pretrain.sources.batch import Batch
 from tests.indexer import clip_model
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ import torch
 from embedstore.errors import SpecError
 from embedstore.spec import Modality
 from indexer.networks.unet import UNet
-from indexer.pretrain import dense, recipe
-from indexer.pretrain.batch import Batch
+from indexer.pretrain import recipe
 from indexer.pretrain.modalities import OPTICAL
 from indexer.pretrain.recipe import Schedule
+from indexer.pretrain.recipes import dense
+from indexer.pretrain.sources.batch import Batch
 
 APART = torch.zeros(2, 2, dtype=torch.bool)
 STATISTICS = {"optical": Modality("optical", OPTICAL, (0.2,) * 12, (0.1,) * 12)}

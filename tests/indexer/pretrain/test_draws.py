@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 
 from embedstore.errors import RasterError
-from indexer.pretrain import handover
-from indexer.pretrain.draws import Piece, ahead
+from indexer.pretrain.sources import handover
+from indexer.pretrain.sources.draws import Piece, ahead
 from tests.indexer.pretrain.tiny import Speckle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from indexer.pretrain.batch import Batch
+    from indexer.pretrain.sources.batch import Batch
 
 PARENT = """
 import sys
 from pathlib import Path
-from indexer.pretrain import handover
-from indexer.pretrain.draws import Piece, ahead
+from indexer.pretrain.sources import handover
+from indexer.pretrain.sources.draws import Piece, ahead
 from tests.indexer.pretrain.tiny import Speckle
 
 if __name__ == "__main__":

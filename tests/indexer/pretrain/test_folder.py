@@ -14,15 +14,15 @@ from rasterio.warp import transform
 
 from embedstore.errors import RasterError, SpecError
 from indexer import demo_scene
-from indexer.pretrain import folder as module
-from indexer.pretrain.folder import Folder
 from indexer.pretrain.modalities import CLASSES, OPTICAL, PIXELS
+from indexer.pretrain.sources import folder as module
+from indexer.pretrain.sources.folder import Folder
 from tests.indexer.scenes import UTM, noise, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from indexer.pretrain.batch import Batch
+    from indexer.pretrain.sources.batch import Batch
 
 BANDS = ("B02", "B03", "B04", "B08")
 ALL = {**PIXELS, **dict.fromkeys(CLASSES, ("class",))}

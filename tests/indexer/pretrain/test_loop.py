@@ -18,11 +18,11 @@ import torch
 
 from embedstore.errors import ConflictError, DamageError, EmbedstoreError, EncoderError, InputError, LimitError
 from indexer.encoders import model_file
-from indexer.pretrain.batch import Batch
 from indexer.pretrain.distributed import Ranks
 from indexer.pretrain.loop import train
 from indexer.pretrain.optimiser import adamw
 from indexer.pretrain.run import held
+from indexer.pretrain.sources.batch import Batch
 from tests.indexer.pretrain.tiny import Speckle, Tiny
 
 if TYPE_CHECKING:
@@ -93,6 +93,16 @@ def test_the_rate_rises_and_falls_as_the_schedule_says(tmp_path: Path) -> None:
     assert rates[:3] == pytest.approx([0.005, 0.01, 0.01])
     assert all(b < a for a, b in itertools.pairwise(rates[2:]))
     assert rates[-1] == pytest.approx(0.01 * (1 + np.cos(np.pi * 9 / 10)) / 2)
+
+
+def test_products_in_bfloat16_learn_the_same_within_rounding(tmp_path: Path) -> None:
+    for precision in ("auto", "float32", "bfloat16"):
+        run(tmp_path / precision, precision=precision)
+    auto, whole, halved = ([line["loss"] for line in losses(tmp_path / p)] for p in ("auto", "float32", "bfloat16"))
+    assert auto == whole
+    assert halved != whole
+    assert halved == pytest.approx(whole, rel=0.05)
+    assert {t.dtype for t in tensors(tmp_path / "bfloat16").values()} == {torch.float32}
 
 
 def test_another_batch_and_other_steps_scale_rate_and_warm_up() -> None:
@@ -272,7 +282,15 @@ def test_cuda_where_there_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"device": "tpu"}, {"steps": 0}, {"batch": 0}, {"micro_batch": 3}, {"micro_batch": 0}, {"seed": -1}],
+    [
+        {"device": "tpu"},
+        {"precision": "float8"},
+        {"steps": 0},
+        {"batch": 0},
+        {"micro_batch": 3},
+        {"micro_batch": 0},
+        {"seed": -1},
+    ],
     ids=str,
 )
 def test_settings_that_make_no_sense(tmp_path: Path, bad: dict[str, Any]) -> None:

@@ -12,10 +12,11 @@ from embedstore.spec import Modality
 from indexer.encoders import mmearth
 from indexer.encoders.mpmae import build
 from indexer.networks.visible import Visible
-from indexer.pretrain import mpmae, mpmae_targets, recipe
-from indexer.pretrain.batch import Batch
+from indexer.pretrain import recipe
 from indexer.pretrain.modalities import CLASSES, LABELS, PIXELS, VALUES
-from indexer.pretrain.mpmae import MultiPretext, draw_cells
+from indexer.pretrain.recipes import mpmae, mpmae_targets
+from indexer.pretrain.recipes.mpmae import MultiPretext, draw_cells
+from indexer.pretrain.sources.batch import Batch
 
 STATISTICS = {n: Modality(n, b, tuple(0.1 * i for i in range(len(b))), (2.0,) * len(b)) for n, b in PIXELS.items()}
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from indexer.pretrain.mpmae_losses import Term, cross_entropy, normalised, square_error, weighed
+from indexer.pretrain.recipes.mpmae_losses import Term, cross_entropy, normalised, square_error, weighed
 
 NAN = float("nan")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from embedstore.errors import RasterError, SpecError
-from indexer.pretrain import circle
-from indexer.pretrain.batch import Batch
-from indexer.pretrain.mixture import Mixture
-from indexer.pretrain.statistics import statistics
+from indexer.pretrain.sources import circle, named
+from indexer.pretrain.sources.batch import Batch
+from indexer.pretrain.sources.mixture import Mixture
+from indexer.pretrain.sources.statistics import statistics
 from tests.indexer.pretrain.tiny import Speckle
 
 if TYPE_CHECKING:
@@ -132,3 +132,8 @@ def test_december_lies_beside_january() -> None:
     assert np.linalg.norm(december - january) < np.linalg.norm(january - july)
     assert np.isnan(circle.months([np.nan])).all()
     assert circle.angles([0.0, 90.0]) == pytest.approx(np.array([[0, 1], [1, 0]]), abs=1e-6)
+
+
+@pytest.mark.parametrize(("name", "tiles"), [("simulated:alpha,beta", 128), ("simulated:alpha, beta:300", 300)])
+def test_a_simulated_source_by_name(name: str, tiles: int) -> None:
+    assert named.source([name]).describe().endswith(f"landscape alpha, beta (simulator 1, seed 0, {tiles} tiles)")

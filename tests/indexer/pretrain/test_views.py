@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from indexer.pretrain import views
+from indexer.pretrain.recipes import views
 
 SIZE, SIDE = 12, 8
 

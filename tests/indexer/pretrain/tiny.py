@@ -12,9 +12,9 @@ import numpy as np
 from embedstore.errors import SpecError
 from indexer.encoders.model_file import Card, Model
 from indexer.pretrain import recipe as recipes
-from indexer.pretrain.batch import Batch
 from indexer.pretrain.modalities import OPTICAL
 from indexer.pretrain.recipe import Schedule
+from indexer.pretrain.sources.batch import Batch
 
 if TYPE_CHECKING:
     import torch

@@ -27,9 +27,9 @@ assert tiny  # its recipe is registered
 
 @pytest.fixture(autouse=True)
 def _few_chips_and_one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    import indexer.pretrain.statistics
+    import indexer.pretrain.sources.statistics
 
-    monkeypatch.setattr(indexer.pretrain.statistics.statistics, "__defaults__", (40,))
+    monkeypatch.setattr(indexer.pretrain.sources.statistics.statistics, "__defaults__", (40,))
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -88,7 +88,10 @@ def test_steps_batch_and_passes(pretrain: Callable[..., Ran], tmp_path: Path) ->
         (["--steps", "0"], "steps"),
         (["--seed", "-1"], "seed"),
         (["--micro-batch", "3"], "passes of 3"),
+        (["--precision", "half"], "half"),
         (["--data", "simulated:nowhere"], "nowhere"),
+        (["--data", "simulated:alpha:many"], "number of tiles"),
+        (["--data", "simulated:alpha,beta:1"], "a tile of each"),
         (["--data", "absent"], "absent"),
     ],
 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from embedstore.spec import Modality
-    from indexer.pretrain.batch import Batch
+    from indexer.pretrain.sources.batch import Batch
 
 PRETEXTS = {
     "all": (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embedstore.errors import SpecError
-from indexer.pretrain.batch import Batch
+from indexer.pretrain.sources.batch import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from indexer.pretrain.batch import Source
+    from indexer.pretrain.sources.batch import Source
 
 GSD_RATIO = 1.01
 """Pixels of sources that differ by more are not mixed."""
@@ -43,7 +43,7 @@ class Mixture:
         self._probability = [share / total for _, share in self._shares]
 
     def draw(self, count: int, size: int, dates: int, rng: np.random.Generator) -> tuple[Batch, ...]:
-        """Draw chips at random; see :class:`indexer.pretrain.batch.Source`.
+        """Draw chips at random; see :class:`indexer.pretrain.sources.batch.Source`.
 
         Raises
         ------

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from indexer.pretrain import handover
+from indexer.pretrain.sources import handover
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from concurrent.futures import Executor, Future
     from pathlib import Path
 
-    from indexer.pretrain.batch import Batch, Source
+    from indexer.pretrain.sources.batch import Batch, Source
 
 T = TypeVar("T")
 E = TypeVar("E", bound="Executor")
@@ -44,7 +44,7 @@ class Piece:
     Parameters
     ----------
     count, size, dates
-        As :meth:`indexer.pretrain.batch.Source.draw` takes them.
+        As :meth:`indexer.pretrain.sources.batch.Source.draw` takes them.
     seed, step, number
         What its chips follow from.
     """

@@ -18,15 +18,15 @@ from embedstore.errors import SpecError
 from embedstore.spec import Modality
 from indexer.encoders.mmearth import BANDS, GSD
 from indexer.encoders.model_file import Model
-from indexer.pretrain import mpmae_losses as losses
 from indexer.pretrain.modalities import CLASSES, LABELS
-from indexer.pretrain.mpmae_targets import PRETEXTS, chip_targets, patches, pixel_targets, scores, targets
 from indexer.pretrain.recipe import Schedule, register
+from indexer.pretrain.recipes import mpmae_losses as losses
+from indexer.pretrain.recipes.mpmae_targets import PRETEXTS, chip_targets, patches, pixel_targets, scores, targets
 
 if TYPE_CHECKING:
     import torch
 
-    from indexer.pretrain.batch import Batch
+    from indexer.pretrain.sources.batch import Batch
 
 CELLS = 7
 """Along a chip: 56 pixels in patches of 8, 112 in patches of 16."""

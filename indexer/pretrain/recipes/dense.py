@@ -16,15 +16,15 @@ import numpy as np
 
 from embedstore.errors import SpecError
 from indexer.encoders.model_file import Model
-from indexer.pretrain import views
 from indexer.pretrain.recipe import Schedule, register
+from indexer.pretrain.recipes import views
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
     from embedstore.spec import Modality
-    from indexer.pretrain.batch import Batch
+    from indexer.pretrain.sources.batch import Batch
 
 MODALITY = "optical"
 GSD = 10.0
@@ -53,7 +53,7 @@ class Config:
     radius
         Pixels on the ground within which nothing is a negative.
     strength
-        Of the change of colours; see :func:`indexer.pretrain.views.recolour`.
+        Of the change of colours; see :func:`indexer.pretrain.recipes.views.recolour`.
     schedule
         Of the training.
     """

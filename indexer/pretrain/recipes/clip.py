@@ -27,7 +27,7 @@ from indexer.pretrain.recipe import Schedule, register
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from indexer.pretrain.batch import Batch
+    from indexer.pretrain.sources.batch import Batch
 
 TOWERS = {"optical": ("B04", "B03", "B02"), "sar": SAR, "coherence": COHERENCE}
 """The modalities of the paper, with their channels in order."""

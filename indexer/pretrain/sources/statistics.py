@@ -11,7 +11,7 @@ from embedstore.spec import Modality
 from indexer.pretrain.modalities import PIXELS
 
 if TYPE_CHECKING:
-    from indexer.pretrain.batch import Source
+    from indexer.pretrain.sources.batch import Source
 
 CHIPS = 1000
 """As the authors of the multimodal embeddings (arXiv 2310.00119) take for theirs."""

@@ -11,16 +11,16 @@ from cachetools import LRUCache
 
 from embedstore.errors import RasterError, SpecError
 from embedstore.spec import digest
-from indexer.pretrain import circle, scenes
-from indexer.pretrain.batch import Batch
-from indexer.pretrain.layers import GSD
 from indexer.pretrain.modalities import CLASSES, LABELS, PIXELS, VALUES
+from indexer.pretrain.sources import circle, scenes
+from indexer.pretrain.sources.batch import Batch
+from indexer.pretrain.sources.layers import GSD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from indexer.pretrain.layers import Grid
-    from indexer.pretrain.scenes import Scene
+    from indexer.pretrain.sources.layers import Grid
+    from indexer.pretrain.sources.scenes import Scene
 
 TILE = 512
 """Side of what is read and kept at once, in pixels of 10 m; chips do not reach across."""
@@ -79,7 +79,7 @@ class Cut:
 
 
 class Folder:
-    """Chips drawn at random from the scenes of a folder, in pixels of 10 m; see :mod:`indexer.pretrain.scenes`.
+    """Chips drawn at random from the scenes of a folder, in pixels of 10 m; see :mod:`indexer.pretrain.sources.scenes`.
 
     Places are drawn by their area. Scenes of the same grid show the same ground at several dates.
 
@@ -114,7 +114,7 @@ class Folder:
         return self._described
 
     def draw(self, count: int, size: int, dates: int, rng: np.random.Generator) -> tuple[Batch, ...]:
-        """Draw chips at random; see :class:`indexer.pretrain.batch.Source`.
+        """Draw chips at random; see :class:`indexer.pretrain.sources.batch.Source`.
 
         Raises
         ------

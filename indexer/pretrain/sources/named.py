@@ -1,4 +1,4 @@
-"""Sources by name: ``simulated:alpha,beta``, or a folder of scenes."""
+"""Sources by name: ``simulated:alpha,beta``, ``simulated:alpha,beta:512`` for as many tiles, or a folder of scenes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 from embedstore.errors import InputError
-from indexer.pretrain.folder import Folder
-from indexer.pretrain.mixture import Mixture
+from indexer.pretrain.sources.folder import Folder
+from indexer.pretrain.sources.mixture import Mixture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from indexer.pretrain.batch import Source
+    from indexer.pretrain.sources.batch import Source
 
 SIMULATED = "simulated:"
+EXAMPLE = "simulated:alpha,beta:512"
 
 
 def source(names: Sequence[str]) -> Source:
@@ -34,6 +35,10 @@ def source(names: Sequence[str]) -> Source:
 def _one(name: str) -> Source:
     if not name.startswith(SIMULATED):
         return Folder(name)
-    regions = [region.strip() for region in name.removeprefix(SIMULATED).split(",")]
-    made: Source = importlib.import_module("indexer.landscape.source").Simulated(regions)
+    named, _, tiles = name.removeprefix(SIMULATED).partition(":")
+    if tiles and not tiles.isdecimal():
+        raise InputError(f"{name!r} is no source: after the regions stands the number of tiles, as in {EXAMPLE}.")
+    regions = [region.strip() for region in named.split(",")]
+    simulated = importlib.import_module("indexer.landscape.source").Simulated
+    made: Source = simulated(regions, tiles=int(tiles)) if tiles else simulated(regions)
     return made

@@ -21,8 +21,8 @@ import numpy as np
 
 from embedstore.errors import InputError, RasterError
 from indexer import acquisition
-from indexer.pretrain.layers import Grid, Layer
 from indexer.pretrain.modalities import CLASSES, LABELS, PIXELS, VALUES
+from indexer.pretrain.sources.layers import Grid, Layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ class Scene:
     when
         When, if that is known.
     values, labels
-        Of the whole scene, as :class:`indexer.pretrain.batch.Batch` has them of a chip.
+        Of the whole scene, as :class:`indexer.pretrain.sources.batch.Batch` has them of a chip.
     simulated
         Whether it says that it was never seen.
     """
