@@ -153,8 +153,9 @@ class Clip:
         """Return the towers."""
         inner = cast("Network", network)
         size = self._tower
+        pooling = "avg" if size.grid == 1 else f"avg of {size.grid} x {size.grid} parts"
         return Model(
-            "clip", asdict(size), inner.modalities, size.image, GSD, size.dimension, "avg", inner.towers.state_dict()
+            "clip", asdict(size), inner.modalities, size.image, GSD, size.dimension, pooling, inner.towers.state_dict()
         )
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ def test_the_sizes_are_those_that_are_said() -> None:
     assert 240e6 < count(paper) < 270e6
     assert count(paper["optical"].vit.patch_embed) == 3 * 16 * 16 * 768 + 768
     assert paper["sar"].vit.pos_embed.shape == (1, 28 * 28, 768)
-    assert all(1.2e6 < count(tower) < 1.3e6 for tower in small.values())
+    assert all(1.1e6 < count(tower) < 1.25e6 for tower in small.values())
     assert 2 * count(small) <= 8e6
 
 
@@ -35,9 +37,10 @@ def test_vectors_are_unit_whatever_the_chip_is() -> None:
         assert v.norm(dim=1).numpy() == pytest.approx(np.ones(2), abs=1e-5)
 
 
-def test_where_a_thing_lies_matters_at_any_size() -> None:
+@pytest.mark.parametrize("grid", [1, 2])
+def test_where_a_thing_lies_matters_at_any_size(grid: int) -> None:
     torch.manual_seed(0)
-    tower = Tower(1, TINY).eval()
+    tower = Tower(1, replace(TINY, grid=grid)).eval()
     for parameter in tower.parameters():  # at its start a tower sees little of it
         torch.nn.init.normal_(parameter, std=0.3)
     for side in (16, 32):
@@ -48,10 +51,29 @@ def test_where_a_thing_lies_matters_at_any_size() -> None:
         assert (one - other).abs().max() > 1e-3
 
 
+def test_a_grid_keeps_the_parts_of_a_chip_apart() -> None:
+    torch.manual_seed(0)
+    tower = Tower(1, replace(TINY, grid=2, depth=1)).eval()
+    tower.vit.blocks = torch.nn.Sequential()  # no token sees another
+    z = torch.randn(1, 1, 16, 16)
+    weight = tower.projection.weight
+    weight.data[:] = 0
+    weight.data[0, :16] = 1  # of the upper left quarter alone
+    weight.data[1, 0] = 1
+    changed = z.clone()
+    changed[:, :, 8:] += 1
+    with torch.inference_mode():
+        assert torch.equal(tower(z), tower(changed))
+        changed[:, :, :8, :8] += 1
+        assert not torch.equal(tower(z), tower(changed))
+
+
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(SpecError, match="patches of 5 pixels"):
         Size(image=16, patch=5, width=16, depth=2, heads=2, dimension=12)
     with pytest.raises(SpecError, match="3 heads"):
         Size(image=16, patch=4, width=16, depth=2, heads=3, dimension=12)
+    with pytest.raises(SpecError, match="grid of 3"):
+        replace(TINY, grid=3)
     with pytest.raises(SpecError, match="at least 1"):
         Size(image=16, patch=4, width=16, depth=0, heads=2, dimension=12)
