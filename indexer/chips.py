@@ -17,6 +17,7 @@ import shapely
 
 from embedstore import footprint
 from embedstore.errors import GeometryError, RasterError, SpecError
+from indexer import cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 """Chips along a side of a block: 4,096 in all, and near each other on the ground whatever the scene's width."""
+STEP = 16
+"""Chips along a side of what is left out at once where only some cells' chips are wanted."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,9 @@ class ChipPlan:
         Other modalities of the same chips, each with its raster on the same grid.
     source
         What the scene was called by, a raster file or a STAC Item; the raster's file if None.
+    cells
+        H3 cells (of any resolutions) whose chips are wanted: those whose centre belongs to one of them (see
+        :mod:`indexer.cells`). They are one block, whatever its shape. All if empty.
     """
 
     raster: Raster
@@ -61,6 +67,7 @@ class ChipPlan:
     aoi: Any = None
     beside: tuple[tuple[str, Raster], ...] = ()
     source: Path | None = None
+    cells: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.stride < 1:
@@ -101,11 +108,15 @@ class ChipPlan:
     def blocks(self) -> Iterator[Block]:
         """Yield the blocks that hold chips, row by row."""
         rows, cols = self.shape
-        for top in range(0, rows, BLOCK):
-            for left in range(0, cols, BLOCK):
-                block = self._block(top, left)
-                if len(block):
-                    yield block
+        if self.cells:
+            areas = iter([self._near()])
+        else:
+            starts = ((top, left) for top in range(0, rows, BLOCK) for left in range(0, cols, BLOCK))
+            areas = (np.mgrid[y : min(y + BLOCK, rows), x : min(x + BLOCK, cols)].reshape(2, -1) for y, x in starts)
+        for row, col in areas:
+            block = self._block(row * self.stride, col * self.stride)
+            if len(block):
+                yield block
 
     def count(self) -> int:
         """Return how many chips there are.
@@ -116,7 +127,9 @@ class ChipPlan:
             If there are none: the area lies outside the scene, or between the centres of its chips.
         """
         rows, cols = self.shape
-        chips = rows * cols if self.aoi is None else sum(map(len, self.blocks()))
+        chips = sum(map(len, self.blocks())) if self.cells or self.aoi is not None else rows * cols
+        if not chips and self.aoi is None:
+            raise GeometryError(f"no chip of {self.path} has its centre in one of the {len(self.cells)} cells wanted.")
         if not chips:
             raise GeometryError(
                 f"no chip of {self.path} has its centre in the area of interest "
@@ -125,17 +138,29 @@ class ChipPlan:
             )
         return chips
 
-    def _block(self, top: int, left: int) -> Block:
+    def _near(self) -> NDArray[np.int64]:
+        """Return row and column in the grid of the chips that may belong to the cells, row by row; shape (2, n)."""
         rows, cols = self.shape
-        row = np.arange(top, min(top + BLOCK, rows), dtype=np.int64) * self.stride
-        col = np.arange(left, min(left + BLOCK, cols), dtype=np.int64) * self.stride
-        row, col = (axis.ravel() for axis in np.meshgrid(row, col, indexing="ij"))
+        top, left = np.arange(0, rows, STEP), np.arange(0, cols, STEP)
+        low, high = np.minimum(top + STEP, rows) - 1, np.minimum(left + STEP, cols) - 1
+        sides = [((top + low) / 2, (left + high) / 2), (top, left), (top, high), (low, left), (low, high)]
+        row, col = (np.stack([np.meshgrid(*s, indexing="ij")[i].ravel() for s in sides], axis=1) for i in (0, 1))
+        lon, lat = self.raster.lonlat(col * self.stride + self.size / 2, row * self.stride + self.size / 2)
+        kept = cells.near(lon, lat, self.cells).reshape(len(top), len(left))
+        return np.stack(np.nonzero(kept.repeat(STEP, axis=0)[:rows].repeat(STEP, axis=1)[:, :cols]))
+
+    def _block(self, row: NDArray[np.int64], col: NDArray[np.int64]) -> Block:
+        """Return the chips that are wanted of those whose first pixels are given."""
+        if self.aoi is None and not self.cells:
+            return Block(self, row, col)
+        lon, lat = self.raster.lonlat(col + self.size / 2, row + self.size / 2)
+        inside = np.isfinite(lon) & np.isfinite(lat)
+        lon = (lon + 180) % 360 - 180
         if self.aoi is not None:
-            lon, lat = self.raster.lonlat(col + self.size / 2, row + self.size / 2)
-            inside = np.isfinite(lon) & np.isfinite(lat)
-            inside[inside] = shapely.contains_xy(self.aoi, (lon[inside] + 180) % 360 - 180, lat[inside])
-            row, col = row[inside], col[inside]
-        return Block(self, row, col)
+            inside[inside] = shapely.contains_xy(self.aoi, lon[inside], lat[inside])
+        if self.cells:
+            inside[inside] = cells.owned(lon[inside], lat[inside], self.cells)
+        return Block(self, row[inside], col[inside])
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class Raster:
         return Reader(self.path, self.bands.select(names, self.path))
 
 
-def open_raster(path: str | Path, when: datetime | None = None) -> Raster:
+def open_raster(path: str | Path, when: datetime | None = None, item: str | None = None) -> Raster:
     """Open a scene, look at it, and close it again.
 
     Parameters
@@ -97,6 +97,8 @@ def open_raster(path: str | Path, when: datetime | None = None) -> Raster:
         Any raster that GDAL reads.
     when
         When it was taken, if the caller knows better than the file.
+    item
+        Its identity, if it has one; else the file is read to make its digest.
 
     Raises
     ------
@@ -116,7 +118,7 @@ def open_raster(path: str | Path, when: datetime | None = None) -> Raster:
         tags = {**source.tags(), **source.tags(ns="IMAGERY")}
         return Raster(
             path,
-            _identity(path, source),
+            item or _identity(path, source),
             source.crs,
             source.transform,
             source.width,
