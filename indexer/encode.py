@@ -21,7 +21,7 @@ from embedstore.spec import GridSpec
 from embedstore.store import Store
 from indexer import acquisition, sample
 from indexer.chips import ChipPlan
-from indexer.encoders import registry
+from indexer.encoders import imported, registry
 from indexer.encoders.base import WEIGHTS
 from indexer.pipeline import Pipeline
 from indexer.places import Place, open_places
@@ -140,6 +140,8 @@ def encode(
     failed: dict[Path, EmbedstoreError] = {}
     existing = (Path(store) / "_delta_log").is_dir()
     opened = Store.open(store) if existing else None
+    if opened and opened.encoder.name.startswith(imported.PREFIX):
+        imported.refuse(opened.encoder.name)
     name = encoder or DEFAULT_ENCODER
     kept = {m.name: m.bands for m in opened.encoder.modalities} if opened else None
     places = open_places([Path(s) for s in scenes], kept or registry.modalities(name), bands, when, failed)
@@ -148,7 +150,7 @@ def encode(
     size = opened.encoder.chip_size if opened else chip_size if chip_size is not None else registry.chip_size(name)
     plans = _plan_all(places, size, size if stride is None else stride, area_, failed)
     if not opened:
-        opened = _create(Path(store), name, plans, bands)
+        opened = create(Path(store), name, plans, bands)
         _check(opened.encoder, encoder, chip_size, bands, places[0])
     ready, total = _fitting(plans, opened.encoder, failed)
     loaded = registry.load(opened.encoder_folder, opened.encoder, device)
@@ -194,7 +196,7 @@ def _plan_all(
     return plans
 
 
-def _create(path: Path, name: str, plans: list[ChipPlan], bands: Sequence[str] | None) -> Store:
+def create(path: Path, name: str, plans: Sequence[ChipPlan], bands: Sequence[str] | None) -> Store:
     """Make an encoder from the scenes and a store for it; open the store of whoever was quicker."""
     samples = []
     for modality, known in registry.modalities(name).items():
@@ -241,24 +243,36 @@ def _fitting(plans: list[ChipPlan], spec: EncoderSpec, failed: dict[Path, Embeds
     """Return the scenes that the encoder can take, and their chips; raise the first reason if there are none."""
     scenes, total = [], 0
     for whole in plans:
-        plan = whole.only([m.name for m in spec.modalities])
-        raster = plan.raster
         try:
-            for modality in spec.modalities:
-                if modality.name in plan.layers:
-                    plan.layers[modality.name].bands.select(modality.bands, plan.layers[modality.name].path)
-            if not 1 / GSD_RATIO <= raster.gsd / spec.gsd <= GSD_RATIO:
-                raise EncoderMismatchError(
-                    f"{plan.path} has pixels of {raster.gsd:g} m; the store's encoder was made for {spec.gsd:g} m. "
-                    "Resample the scene, or encode it into another store."
-                )
+            plan = fit(whole, spec)
             total += plan.count()
             scenes.append(Scene(plan))
         except EmbedstoreError as error:
-            failed[plan.path] = error
+            failed[whole.path] = error
     if not scenes:
         raise next(iter(failed.values()))
     return scenes, total
+
+
+def fit(whole: ChipPlan, spec: EncoderSpec) -> ChipPlan:
+    """Return a scene with those modalities alone that an encoder takes.
+
+    Raises
+    ------
+    BandError, EncoderMismatchError
+        If it lacks a band, or its pixels are of another size on the ground.
+    """
+    plan = whole.only([m.name for m in spec.modalities])
+    raster = plan.raster
+    for modality in spec.modalities:
+        if modality.name in plan.layers:
+            plan.layers[modality.name].bands.select(modality.bands, plan.layers[modality.name].path)
+    if not 1 / GSD_RATIO <= raster.gsd / spec.gsd <= GSD_RATIO:
+        raise EncoderMismatchError(
+            f"{plan.path} has pixels of {raster.gsd:g} m; the store's encoder was made for {spec.gsd:g} m. "
+            "Resample the scene, or encode it into another store."
+        )
+    return plan
 
 
 def _said(spec: EncoderSpec, plan: ChipPlan) -> str:
