@@ -7,6 +7,8 @@
     │   ├── GeometryError         a polygon, box, position or CRS that makes no sense
     │   ├── FilterError           a filter that cannot be understood
     │   ├── QueryError            a query vector, k or recall that cannot be served
+    │   ├── EmbeddingsError       a file of embeddings that cannot be imported
+    │   ├── PlanError             a catalogue or a plan that cannot be used
     │   ├── LabelError            labels that cannot be read, or that teach nothing
     │   ├── SqlError              a statement that does not parse, is refused, or fails
     │   ├── UnknownIdError        an id that the store does not hold
@@ -65,6 +67,14 @@ class FilterError(InputError):
 
 class QueryError(InputError):
     """A query vector, k or recall cannot be served."""
+
+
+class EmbeddingsError(InputError):
+    """A file of embeddings cannot be imported."""
+
+
+class PlanError(InputError):
+    """A catalogue or a plan cannot be used."""
 
 
 class LabelError(InputError):

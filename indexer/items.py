@@ -89,12 +89,18 @@ def _open(path: Path, name: str, asset: Any, item: Any, when: datetime | None) -
         raise RasterError(f"the asset {name!r} of the item {path} cannot be used: {error}") from error
 
 
-def _check_grid(path: Path, one: tuple[str, Raster], other: tuple[str, Raster]) -> None:
-    (name, a), (other_name, b) = one, other
+def same_grid(a: Raster, b: Raster) -> bool:
+    """Tell whether the pixels of two rasters lie on each other."""
     corners = np.array([[0, a.width, 0, a.width], [0, 0, a.height, a.height]], float)
     there, here = (np.array(r.transform * tuple(corners)) for r in (b, a))
     pixel = abs(a.transform.determinant) ** 0.5
-    if (a.width, a.height) != (b.width, b.height) or a.crs != b.crs or np.abs(there - here).max() > SAME_GRID * pixel:
+    apart = float(np.abs(there - here).max())
+    return (a.width, a.height) == (b.width, b.height) and a.crs == b.crs and apart <= SAME_GRID * pixel
+
+
+def _check_grid(path: Path, one: tuple[str, Raster], other: tuple[str, Raster]) -> None:
+    (name, a), (other_name, b) = one, other
+    if not same_grid(a, b):
         raise RasterError(
             f"the assets {name!r} and {other_name!r} of the item {path} lie on different grids: "
             f"{_grid(a)}, and {_grid(b)}. Warp them to one, for instance with gdalwarp -t_srs -te -ts."

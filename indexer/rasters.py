@@ -64,6 +64,8 @@ class Raster:
         Ground sample distance at the centre in metres, the mean of both axes, to three digits.
     block_height
         Rows of pixels that are stored, and so decoded, together.
+    href
+        What it is called in the table; its absolute path if empty.
     """
 
     path: Path
@@ -78,6 +80,7 @@ class Raster:
     datetime: datetime | None
     gsd: float
     block_height: int
+    href: str = ""
 
     def lonlat(self, col: NDArray[Any], row: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return longitude and latitude (degrees, OGC:CRS84) of pixel positions; infinite where there is no Earth."""

@@ -120,7 +120,7 @@ class Unit:
         fields = {
             "modality": pa.array([*plan.layers] * n, pa.string()),
             "item": pa.array([r.item for r in rasters] * n, pa.string()),
-            "href": pa.array([str(r.path.absolute()) for r in rasters] * n, pa.string()),
+            "href": pa.array([r.href or str(r.path.absolute()) for r in rasters] * n, pa.string()),
             "row": pa.array(block.row.repeat(each), pa.int32()),
             "col": pa.array(block.col.repeat(each), pa.int32()),
             "height": pa.array([plan.size] * n * each, pa.int32()),

@@ -1,0 +1,203 @@
+"""From work units to committed rows: one after the other here, or one by one wherever an engine sends them."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from embedstore import spec
+from embedstore.errors import EncoderMismatchError, InputError
+from embedstore.store import Store
+from indexer import encode
+from indexer.encoders import registry
+from indexer.pipeline import Pipeline
+from indexer.plan.open import open_unit
+from indexer.units import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from indexer.chips import ChipPlan
+    from indexer.encoders.base import Encoder
+    from indexer.plan.work import WorkUnit
+
+TOGETHER = 16_384
+"""Chips of the units that share one pipeline, so that reading the next overlaps encoding the last."""
+SAMPLED = 8
+"""Units, spread over the plan, from which a new store's encoder learns what the bands look like."""
+LOOKED_AT = 32
+"""At most, where some cannot be read."""
+GOLDEN = 0.6180339887498949
+"""Multiples of the golden ratio, less their whole parts: every beginning of the sequence is spread out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of some work units; outcomes add up.
+
+    Parameters
+    ----------
+    chips
+        Written.
+    skipped_empty
+        Without a single pixel of data.
+    already_there
+        Dealt with before.
+    failed
+        Name of each unit that was given up, and why; what was committed of it stays.
+    """
+
+    chips: int = 0
+    skipped_empty: int = 0
+    already_there: int = 0
+    failed: tuple[tuple[str, str], ...] = ()
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            self.chips + other.chips,
+            self.skipped_empty + other.skipped_empty,
+            self.already_there + other.already_there,
+            (*self.failed, *other.failed),
+        )
+
+
+def open_store(path: str | Path, units: Sequence[WorkUnit], encoder: str, bands: Sequence[str] | None = None) -> Store:
+    """Open the store that a plan is for, or make it, with a new encoder that has seen some of the plan's scenes.
+
+    Parameters
+    ----------
+    path
+        The store's folder.
+    units
+        Of the plan.
+    encoder
+        Name in the registry that the plan was made for.
+    bands
+        Of a new store of one modality; all of the first scene if None.
+
+    Raises
+    ------
+    EncoderMismatchError
+        If the store was made with another encoder or chip size.
+    RasterError, BandError
+        If a new encoder is wanted and none of the scenes looked at can be read; the first reason.
+    """
+    size = units[0].chip_size
+    if (Path(path) / "_delta_log").is_dir():
+        store = Store.open(path)
+    else:
+        with tempfile.TemporaryDirectory(prefix="embedstore-") as folder:
+            store = encode.create(Path(path), encoder, _sample(units, Path(folder)), bands)
+    for what, planned, there in (
+        ("encoder", registry.canonical(encoder), store.encoder.name),
+        ("chip size", size, store.encoder.chip_size),
+    ):
+        if planned != there:
+            raise EncoderMismatchError(
+                f"the plan was made for {what} {planned}, and the store {path} was made with {there}; vectors of "
+                "different making are never compared. Plan again for this store, or encode into another."
+            )
+    return store
+
+
+def encode_unit(unit: WorkUnit, store: Store, encoder: Encoder) -> Outcome:
+    """Do one work unit; done again, it finds everything there.
+
+    Parameters
+    ----------
+    unit
+        What to do.
+    store
+        Where to commit; one object for each thread or process.
+    encoder
+        The store's, from :func:`indexer.encoders.registry.load`.
+
+    Raises
+    ------
+    EncoderError, StoreError
+        If the encoder or the store fails. A scene that fails is in the outcome.
+    """
+    return encode_units([unit], store, encoder)
+
+
+def encode_units(
+    units: Iterable[WorkUnit], store: Store, encoder: Encoder, progress: Callable[[int], None] | None = None
+) -> Outcome:
+    """Do work units, some of them at a time in one pipeline; otherwise as :func:`encode_unit`.
+
+    Parameters
+    ----------
+    progress
+        Called now and then with the chips dealt with so far.
+    """
+    total, before = Outcome(), 0
+
+    def told(passed: int) -> None:
+        if progress:
+            progress(before + passed)
+
+    for group in _groups(units):
+        total += _encode(group, store, encoder, told)
+        before += sum(unit.chips for unit in group)
+        told(0)
+    return total
+
+
+def _groups(units: Iterable[WorkUnit]) -> Iterator[list[WorkUnit]]:
+    group: list[WorkUnit] = []
+    for unit in units:
+        group.append(unit)
+        if sum(u.chips for u in group) >= TOGETHER:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _encode(units: Sequence[WorkUnit], store: Store, encoder: Encoder, progress: Callable[[int], None]) -> Outcome:
+    outcome = Outcome()
+    with tempfile.TemporaryDirectory(prefix="embedstore-") as folder:
+        scenes: list[tuple[WorkUnit, Scene]] = []
+        for unit in units:
+            if is_done(unit, store):
+                outcome += Outcome(already_there=unit.chips)
+                continue
+            try:
+                plan = encode.fit(open_unit(unit, Path(folder)), store.encoder)
+                scenes.append((unit, Scene(plan)))
+            except (InputError, EncoderMismatchError) as error:
+                outcome += Outcome(failed=((unit.name, str(error)),))
+        if scenes:
+            pipeline = Pipeline([scene for _, scene in scenes], encoder, store, Store.open(store.path))
+            pipeline.run(progress)
+            tally = pipeline.tally
+            failed = tuple((unit.name, str(scene.error)) for unit, scene in scenes if scene.error)
+            outcome += Outcome(tally.written, tally.empty, tally.already, failed)
+    return outcome
+
+
+def is_done(unit: WorkUnit, store: Store) -> bool:
+    """Tell whether a unit is committed, from the plan alone: no file of it is opened."""
+    plan = unit.expected().only([m.name for m in store.encoder.modalities])
+    (block,) = plan.blocks()
+    return store.unit_done(spec.digest([store.encoder.fingerprint, store.deletions, block.ids]))
+
+
+def _sample(units: Sequence[WorkUnit], folder: Path) -> list[ChipPlan]:
+    """Open some units spread over the plan, each scene once, those with all modalities first."""
+    most = max(len(unit.sources) for unit in units)
+    full = list({unit.sources: unit for unit in units if len(unit.sources) == most}.values())
+    plans: list[ChipPlan] = []
+    first: InputError | None = None
+    for at in sorted(range(len(full)), key=lambda i: i * GOLDEN % 1)[:LOOKED_AT]:
+        try:
+            plans.append(open_unit(full[at], folder))
+        except InputError as error:
+            first = first or error
+        if len(plans) == SAMPLED:
+            break
+    if not plans and first:
+        raise first
+    return plans

@@ -1,0 +1,175 @@
+"""Plan files: GeoParquet, one row a work unit, with the plan's parameters and estimate in the footer."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from embedstore import schema, spec
+from embedstore.errors import PlanError, storage_errors
+from embedstore.sealed import write_bytes
+from indexer import cells
+from indexer.plan.work import Grid, Source, WorkUnit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+VERSION = 1
+"""Of the file format: raised whenever an older release would misread a newer plan."""
+KEY = b"embedstore:plan"
+ROW_GROUP = 4096
+
+ASSET = pa.struct([("name", pa.string()), ("href", pa.string())])
+SOURCE = pa.struct(
+    [
+        ("modality", pa.string()),
+        ("item", pa.string()),
+        ("assets", pa.list_(ASSET)),
+        ("datetime", schema.TIME),
+        ("cloud", pa.float64()),
+    ]
+)
+GRID = pa.struct(
+    [("crs", pa.string()), ("transform", pa.list_(pa.float64())), ("width", pa.int32()), ("height", pa.int32())]
+)
+SCHEMA = pa.schema(
+    [
+        pa.field("cell", pa.int64(), nullable=False),
+        pa.field("period", pa.string(), nullable=False),
+        pa.field("sources", pa.list_(SOURCE), nullable=False),
+        pa.field("grid", GRID, nullable=False),
+        pa.field("cells", pa.list_(pa.int64()), nullable=False),
+        pa.field("within", pa.binary()),
+        pa.field("chip_size", pa.int32(), nullable=False),
+        pa.field("stride", pa.int32(), nullable=False),
+        pa.field("chips", pa.int32(), nullable=False),
+        pa.field("geometry", pa.binary(), nullable=False),
+        pa.field("bbox", schema.BBOX, nullable=False),
+    ]
+)
+"""Columns of a plan. Those of :class:`indexer.plan.work.WorkUnit` by name, and the outline of its cells."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan, read or just made.
+
+    Parameters
+    ----------
+    units
+        Its work units, in the order of their cells; each is decoded when it is asked for.
+    parameters
+        What it was made with: area, catalogue, dates, encoder, chip size, ….
+    estimate
+        What it will take; see :mod:`indexer.plan.estimate`.
+    """
+
+    units: Sequence[WorkUnit]
+    parameters: dict[str, Any]
+    estimate: dict[str, Any]
+
+    @property
+    def chips(self) -> int:
+        """Number of chips in all."""
+        return int(self.estimate["chips"])
+
+
+def units(path: str | Path) -> Sequence[WorkUnit]:
+    """Return the work units of a plan file; see :func:`read`."""
+    return read(path).units
+
+
+def write(path: str | Path, work: Iterable[WorkUnit], parameters: dict[str, Any], estimate: dict[str, Any]) -> None:
+    """Write a plan file; it appears whole or not at all, and the same plan gives the same bytes.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
+    """
+    rows = [_row(unit) for unit in work]
+    shapes = shapely.from_wkb([row["geometry"] for row in rows])
+    types = sorted({shape.geom_type for shape in shapes})
+    said = {"version": VERSION, "parameters": parameters, "estimate": estimate}
+    geo = schema.geo_key(tuple(float(v) for v in shapely.total_bounds(shapes)), types)  # type: ignore[arg-type]
+    table = pa.Table.from_pylist(
+        rows, SCHEMA.with_metadata({b"geo": json.dumps(geo).encode(), KEY: spec.canonical_json(said)})
+    )
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
+    with storage_errors("write the plan", path):
+        write_bytes(Path(path), buffer.getvalue())
+
+
+def read(path: str | Path) -> Plan:
+    """Read a plan file.
+
+    Raises
+    ------
+    PlanError
+        If it is not there, is no plan, is damaged, or is of another version.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            said = json.loads((file.schema_arrow.metadata or {}).get(KEY, b"null"))
+            if said is not None and said["version"] == VERSION:
+                table = file.read().combine_chunks()
+                return Plan(_Units(table), said["parameters"], said["estimate"])
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        raise PlanError(f"the plan {path} cannot be read: {error}. Make it again with `embedstore plan`.") from error
+    if said is None:
+        raise PlanError(f"{path} is Parquet, but no plan; make one with `embedstore plan`.")
+    raise PlanError(
+        f"{path} is a plan of format {said['version']}, and this release reads format {VERSION}. Make it again with "
+        "`embedstore plan`, or use the release that made it."
+    )
+
+
+class _Units(Sequence[WorkUnit]):
+    """Work units in the form of Arrow, which takes a fraction of the memory."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table.drop_columns(["geometry", "bbox"])
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @overload
+    def __getitem__(self, at: int) -> WorkUnit: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[WorkUnit]: ...
+    def __getitem__(self, at: int | slice) -> WorkUnit | list[WorkUnit]:
+        rows = range(len(self))[at]  # checks the bounds, and counts from the end as lists do
+        return [self[i] for i in rows] if isinstance(rows, range) else _unit(self._table.slice(rows, 1).to_pylist()[0])
+
+
+def _row(unit: WorkUnit) -> dict[str, Any]:
+    outline = cells.outline(unit.cells)
+    row = {name: getattr(unit, name) for name in SCHEMA.names if name not in {"geometry", "bbox"}}
+    sources = [{**asdict(s), "assets": [{"name": name, "href": href} for name, href in s.assets]} for s in unit.sources]
+    bbox = dict(zip(("xmin", "ymin", "xmax", "ymax"), outline.bounds, strict=True))
+    return {**row, "sources": sources, "grid": asdict(unit.grid), "geometry": shapely.to_wkb(outline), "bbox": bbox}
+
+
+def _unit(row: dict[str, Any]) -> WorkUnit:
+    sources = tuple(
+        Source(
+            s["modality"],
+            s["item"],
+            tuple((a["name"], a["href"]) for a in s["assets"]),
+            s["datetime"].astimezone(UTC),
+            s["cloud"],
+        )
+        for s in row["sources"]
+    )
+    grid = Grid(**{**row["grid"], "transform": tuple(row["grid"]["transform"])})
+    return WorkUnit(**{**row, "sources": sources, "grid": grid, "cells": tuple(row["cells"])})
