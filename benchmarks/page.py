@@ -87,7 +87,10 @@ def main() -> None:
 
 
 def read(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the results of each benchmark of this page, in its order; ``name`` is the file's."""
+    """Return the results of each benchmark of this page, in its order; ``name`` is the file's.
+
+    A person may add a ``note`` to a file, of what the machine did besides.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
     for file in sorted(folder.glob("*.json")):
         result = json.loads(file.read_text(encoding="utf-8"))
@@ -110,7 +113,7 @@ def _section(name: str, results: Sequence[dict[str, Any]], drawn: Sequence[str],
         lines += [f"### {result['title'][0].upper()}{result['title'][1:]}", ""]
         if "command" in result:
             lines += [f"`{result['command']}`, {result['date']}", ""]
-        lines += [f"{result['machine']}.", ""]
+        lines += [f"{result['machine']}. {result.get('note', '')}".rstrip(), ""]
         if versions := result.get("versions"):
             lines += [", ".join(f"{library} {version}" for library, version in versions.items()) + ".", ""]
         lines += [*_figures(name, result["figures"]), "", *_rows(result["rows"]), ""]
