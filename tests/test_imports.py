@@ -28,6 +28,7 @@ COMMANDS = (
     "demo",
     "encode",
     "index",
+    "import",
     "search",
     "sql",
     "classify",

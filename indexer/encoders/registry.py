@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound="Architecture")
 
 _ARCHITECTURES: dict[str, type[Architecture]] = {}
-_OURS = ("rcf", "timm_backbone", "dense", "clip", "mpmae")
+_OURS = ("rcf", "timm_backbone", "dense", "clip", "mpmae", "imported")
 
 
 def register(pattern: str) -> Callable[[type[A]], type[A]]:
@@ -51,7 +51,8 @@ def find(name: str) -> type[Architecture]:
         importlib.import_module(f"indexer.encoders.{module}")
     found = [a for pattern, a in _ARCHITECTURES.items() if fnmatch.fnmatchcase(name, pattern)]
     if not found:
-        raise EncoderError(f"there is no encoder {name!r}; known are {', '.join(sorted(_ARCHITECTURES))}.")
+        known = sorted(pattern for pattern in _ARCHITECTURES if not pattern.startswith("imported:"))
+        raise EncoderError(f"there is no encoder {name!r}; known are {', '.join(known)}.")
     return found[0]
 
 
@@ -127,8 +128,11 @@ def load(folder: Path, spec: EncoderSpec, device: str = "auto") -> Encoder:
     Raises
     ------
     EncoderError
-        If the weights are missing or not those of the spec, or another version of the preprocessing made it.
+        If the weights are missing or not those of the spec, or another version of the preprocessing made it; or the
+        store's vectors were imported, and their model is not here.
     """
+    if spec.name.startswith("imported:"):
+        return find(spec.name).load(spec, folder, device)
     if spec.preprocessing != PREPROCESSING:
         raise EncoderError(
             f"encoder {spec.name} was made for version {spec.preprocessing} of the preprocessing; this is version "

@@ -16,6 +16,7 @@ from query.cli import (
     classify,
     demo,
     housekeeping,
+    import_,
     models,
     pretrain,
     search,
@@ -39,7 +40,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: embedstore demo",
 )
-for group in (demo, build, search, sql, classify, suggest, change, serve, simulate, pretrain, models, housekeeping):
+for group in (
+    demo,
+    build,
+    import_,
+    search,
+    sql,
+    classify,
+    suggest,
+    change,
+    serve,
+    simulate,
+    pretrain,
+    models,
+    housekeeping,
+):
     group.register(app)
 
 
