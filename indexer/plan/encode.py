@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -12,7 +13,9 @@ from embedstore.errors import EncoderMismatchError, InputError
 from embedstore.store import Store
 from indexer import encode
 from indexer.encoders import registry
+from indexer.engines.local import Local
 from indexer.pipeline import Pipeline
+from indexer.plan import file
 from indexer.plan.open import open_unit
 from indexer.units import Scene
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from indexer.chips import ChipPlan
     from indexer.encoders.base import Encoder
+    from indexer.engines.base import Executor
     from indexer.plan.work import WorkUnit
 
 TOGETHER = 16_384
@@ -46,7 +50,7 @@ class Outcome:
     already_there
         Dealt with before.
     failed
-        Name of each unit that was given up, and why; what was committed of it stays.
+        Name of each unit that was given up, and why; nothing of such a unit is committed.
     """
 
     chips: int = 0
@@ -61,6 +65,62 @@ class Outcome:
             self.already_there + other.already_there,
             (*self.failed, *other.failed),
         )
+
+
+def encode_plan(
+    plan: str | Path,
+    store: str | Path,
+    bands: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    device: str = "auto",
+    engine: Executor | None = None,
+) -> encode.EncodeReport:
+    """Do all work units of a plan file; run again, it goes on where it stopped.
+
+    Parameters
+    ----------
+    plan
+        The file.
+    store
+        The store's folder or URI; made, with a new encoder, if there is none.
+    bands
+        Of a new store of one modality; all of the first scene if None.
+    progress
+        Called now and then from this thread with (chips dealt with, chips in all).
+    device
+        ``cpu``, ``cuda``, or ``auto``.
+    engine
+        What does the units, started (see :func:`indexer.engines.choose`); this process if None.
+
+    Returns
+    -------
+    The report. What became of scenes that vanished since is in `scenes_failed`, each reason once; a later run
+    tries them again.
+
+    Raises
+    ------
+    PlanError
+        If there is no plan that this release can read.
+    EncoderMismatchError, RasterError, BandError
+        As :func:`open_store`.
+    EncoderError, StoreError
+        If the encoder or the store fails.
+    """
+    began = time.monotonic()
+    planned = file.read(plan)
+    opened = open_store(store, planned.units, planned.parameters["encoder"], bands)
+    outcome = (engine or Local()).encode_units(
+        planned.units, opened, device, lambda n: progress(n, planned.chips) if progress else None
+    )
+    seconds = time.monotonic() - began
+    return encode.EncodeReport(
+        outcome.chips,
+        outcome.skipped_empty,
+        outcome.already_there,
+        tuple({message: (name, message) for name, message in outcome.failed}.values()),
+        seconds,
+        outcome.chips / seconds,
+    )
 
 
 def open_store(path: str | Path, units: Sequence[WorkUnit], encoder: str, bands: Sequence[str] | None = None) -> Store:
@@ -84,15 +144,14 @@ def open_store(path: str | Path, units: Sequence[WorkUnit], encoder: str, bands:
     RasterError, BandError
         If a new encoder is wanted and none of the scenes looked at can be read; the first reason.
     """
-    size = units[0].chip_size
-    if (Path(path) / "_delta_log").is_dir():
+    if Store.exists(path):
         store = Store.open(path)
     else:
         with tempfile.TemporaryDirectory(prefix="embedstore-") as folder:
-            store = encode.create(Path(path), encoder, _sample(units, Path(folder)), bands)
+            store = encode.create(path, encoder, _sample(units, Path(folder)), bands)
     for what, planned, there in (
         ("encoder", registry.canonical(encoder), store.encoder.name),
-        ("chip size", size, store.encoder.chip_size),
+        ("chip size", units[0].chip_size, store.encoder.chip_size),
     ):
         if planned != there:
             raise EncoderMismatchError(

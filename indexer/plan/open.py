@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree as ET
 
 import rasterio.shutil
@@ -45,16 +44,10 @@ def open_unit(unit: WorkUnit, folder: Path) -> ChipPlan:
     return unit.chips_of(first, tuple(zip(names, others, strict=True)))
 
 
-def path_of(href: str) -> str:
-    """Return what a file is opened by: a path for ``file:`` URLs, the href itself for others."""
-    parts = urlsplit(href)
-    return unquote(parts.path) if parts.scheme == "file" else href
-
-
 def _open(source: Source, grid: Raster, folder: Path, *, lead: bool) -> Raster:
     """Open one modality on the grid of the first."""
     try:
-        rasters = {name: open_raster(path_of(href), source.datetime, source.item) for name, href in source.assets}
+        rasters = {name: open_raster(href, source.datetime, source.item) for name, href in source.assets}
         leader = next(iter(rasters.values()))
         if lead and not same_grid(leader, grid):
             raise RasterError(f"{leader.path} does not lie where the plan says; make the plan again.")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from embedstore.errors import PlanError
 from query.cli import progress, values
 from query.cli.screen import count, emit, one_line, say
 from query.cli.values import AsJson, StoreFolder
@@ -21,11 +22,11 @@ def register(app: typer.Typer) -> None:
 def encode(
     *,
     scenes: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             help="Raster files, or STAC Items with assets named by modality.", metavar="SCENE...", show_default=False
         ),
-    ],
+    ] = None,
     store: Annotated[Path, typer.Option(help="The store's folder; made if it is not there.", metavar="S")],
     encoder: Annotated[
         str | None,
@@ -44,31 +45,49 @@ def encode(
     datetime: Annotated[
         str | None, typer.Option(help="When the scenes were taken, if they do not say.", metavar="T")
     ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="Instead of scenes, what `embedstore plan` wrote.", metavar="F")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Cut scenes into chips, turn them into vectors and add them to a store.
 
     Run again after an interruption, it goes on where it stopped; nothing is done or stored twice.
     """
-    import indexer.encode
+    if plan is not None:
+        _only_the_plan(SCENE=scenes, encoder=encoder, aoi=aoi, chip_size=chip_size, stride=stride, datetime=datetime)
+        import indexer.plan.encode
 
-    with progress.chips() as update:
-        report = indexer.encode.encode(
-            scenes,
-            store,
-            encoder=encoder,
-            aoi=aoi,
-            chip_size=chip_size,
-            stride=stride,
-            bands=values.words(bands),
-            datetime=datetime,
-            progress=update,
-        )
+        with progress.chips() as update:
+            report = indexer.plan.encode.encode_plan(plan, store, bands=values.words(bands), progress=update)
+    else:
+        import indexer.encode
+
+        with progress.chips() as update:
+            report = indexer.encode.encode(
+                scenes or [],
+                store,
+                encoder=encoder,
+                aoi=aoi,
+                chip_size=chip_size,
+                stride=stride,
+                bands=values.words(bands),
+                datetime=datetime,
+                progress=update,
+            )
     emit(report.to_dict(), str(report).splitlines()[:1], as_json)
     for _, message in report.scenes_failed:
         say(f"error: {one_line(message)}")
     if report.scenes_failed:
         raise typer.Exit(1)
+
+
+def _only_the_plan(**given: object) -> None:
+    """Refuse what the plan says already."""
+    said = [name for name, value in given.items() if value]
+    if said:
+        named = ", ".join(name if name.isupper() else f"--{name.replace('_', '-')}" for name in said)
+        raise PlanError(f"leave out {named}: with --plan, the plan says which chips of which scenes. Or plan again.")
 
 
 def index(
