@@ -26,6 +26,8 @@ SLACK = 1.1
 REACH = 1.1
 """A disc of this many times a cell's radius holds all of its descendants and their discs. On the plane, children lie
 √(3/7) radii away and are √7 times smaller, so that descendants reach 1.053 radii; the rest is for the sphere."""
+STRIP = 60
+"""Degrees of longitude: H3 takes an edge longer than half the world for the short way round."""
 CORNERS = 24
 """Of the polygon that stands for a disc."""
 EARTH = 6_371_007.18
@@ -151,7 +153,9 @@ def cover(area: Any, resolution: int) -> NDArray[np.int64]:
         Of the cells.
     """
     found: set[int] = set()
-    for polygon in shapely.get_parts(area):
+    strips = shapely.box(np.arange(-180, 180, STRIP), -90, np.arange(-180, 180, STRIP) + STRIP, 90)
+    pieces = shapely.get_parts(shapely.get_parts(shapely.intersection(area, strips)))
+    for polygon in pieces[shapely.area(pieces) > 0]:
         shape = h3.geo_to_h3shape(polygon)
         found.update(h3.h3shape_to_cells_experimental(shape, resolution, contain="overlap"))
     near = {neighbour for cell in found for neighbour in h3.grid_disk(cell, 1)}
