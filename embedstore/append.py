@@ -7,9 +7,9 @@ leaves files that nothing names; `vacuum` removes them.
 from __future__ import annotations
 
 import random
-import shutil
 import time
 import uuid
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from embedstore.vectors import round_mantissa, to_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from embedstore.spec import EncoderSpec, GridSpec
     from embedstore.store import Store
@@ -55,7 +56,7 @@ def append(store: Store, chips: pa.Table, unit: str | None) -> int:
         discard(store, parts)
         time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 20)))  # noqa: S311 - spreads writers, guards nothing
         store.refresh()
-    raise gave_up(store.path, "append")
+    raise gave_up(store.home, "append")
 
 
 def prepare(chips: pa.Table, encoder: EncoderSpec, grid_: GridSpec) -> pa.Table:
@@ -146,17 +147,19 @@ def _write(store: Store, rows: pa.Table) -> list[Part]:
     """Write data files and their flat segment; both carry the uuid of this append."""
     batch, parts = uuid.uuid4().hex, list[Part]()
     try:
-        with storage_errors("write data files", store.path):
+        root = store.home.folder
+        with storage_errors("write data files", root):
             for cell, piece in by_partition(rows):
-                parts.append(write_part(store.path, cell, batch, piece, store.encoder))
-        _write_segment(store, batch, parts, rows)
+                parts.append(write_part(root, cell, batch, piece, store.encoder))
+        segment = _write_segment(store, batch, parts, rows)
+        store.home.keep([*(root / part.path for part in parts), segment])
     except StorageError:
         discard(store, parts)  # a full disk needs the room
         raise
     return parts
 
 
-def _write_segment(store: Store, batch: str, parts: list[Part], rows: pa.Table) -> None:
+def _write_segment(store: Store, batch: str, parts: list[Part], rows: pa.Table) -> Path:
     columns: dict[str, Any] = segment_rows.columns_of(rows)
     counts = [p.rows for p in parts]
     columns["file"] = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
@@ -165,15 +168,19 @@ def _write_segment(store: Store, batch: str, parts: list[Part], rows: pa.Table) 
     with SegmentDraft(store.catalog.segments, batch) as draft:
         draft.write_rows(columns)
         draft.write_vectors([vectors])
-        draft.seal(len(rows), store.encoder.dimension, store.encoder.fingerprint, [p.path for p in parts])
+        return draft.seal(len(rows), store.encoder.dimension, store.encoder.fingerprint, [p.path for p in parts])
 
 
 def discard(store: Store, parts: Sequence[Part]) -> None:
-    """Remove what a lost race wrote, or a writer that the disk refused: data files, segment, row map."""
-    for part in parts:
-        (store.path / part.path).unlink(missing_ok=True)
-    for batch in {name_batch(part.path) for part in parts}:
-        shutil.rmtree(store.catalog.segments / batch, ignore_errors=True)
-        row_map = store.catalog.row_map(batch)
-        if row_map:
-            row_map.unlink(missing_ok=True)
+    """Remove what a lost race wrote, or a writer that was refused: data files, segment, row map.
+
+    What an object store will not remove either is left to `vacuum`.
+    """
+    with suppress(StorageError):
+        for part in parts:
+            store.home.remove(store.home.folder / part.path)
+        for batch in {name_batch(part.path) for part in parts}:
+            store.home.remove(store.catalog.segments / batch)
+            row_map = store.catalog.row_map(batch)
+            if row_map:
+                store.home.remove(row_map)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from embedstore.errors import DamageError, storage_errors
-from embedstore.sealed import locked, read_json, sha256, sync_file, sync_folder, write_json
+from embedstore.home import Folder, Home
+from embedstore.sealed import read_json, sha256, sync_file, sync_folder, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,9 +184,18 @@ class Index:
 
 
 class Catalog:
-    """The folder ``_index`` of a store."""
+    """The folder ``_index`` of a store.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder
+        That folder, or where copies of it go.
+    home
+        The store's files; those of a local folder if None.
+    """
+
+    def __init__(self, folder: Path, home: Home | None = None) -> None:
+        self.home: Home = home or Folder(folder.parent)
         self.folder = folder
         self.segments = folder / "segments"
         self.moves = folder / "moves"
@@ -197,10 +208,10 @@ class Catalog:
         DamageError
             If ``CURRENT`` or what it names is damaged.
         """
-        if not (self.folder / "CURRENT").exists():
+        pointer = self.home.pointer(self.folder / "CURRENT")
+        if pointer is None:
             return None
-        name = read_json(self.folder / "CURRENT")["index"]
-        path = self.folder / name / "index.json"
+        path = self.home.here(self.folder / pointer["index"] / "index.json")
         body = read_json(path)
         try:
             return _from_dict(body)
@@ -224,11 +235,12 @@ class Catalog:
             home.mkdir(exist_ok=True)
             write_json(home / "index.json", asdict(index))
             sync_folder(self.folder)
-            with locked(self.folder / "lock"):
-                if self.live_name() != instead_of:
-                    return False
-                write_json(self.folder / "CURRENT", {"index": index.name})
-        return True
+            self.home.keep([home / "index.json"])
+            still = partial(self._is_live, instead_of)
+            return self.home.swap(self.folder / "CURRENT", {"index": index.name}, still)
+
+    def _is_live(self, name: str | None) -> bool:
+        return self.live_name() == name
 
     def live_name(self) -> str | None:
         """Return the name of the live index, None if there is none or it cannot be read."""
@@ -246,7 +258,7 @@ class Catalog:
         DamageError
             If the file is missing or is not what was written.
         """
-        path = self.folder / codebook.name / "codebook.faiss"
+        path = self.home.here(self.folder / codebook.name / "codebook.faiss")
         if not path.is_file() or sha256(path) != codebook.sha256:
             raise DamageError(f"the codebook {path} is damaged or missing. Run `embedstore index` to rebuild it.")
         return path
@@ -259,10 +271,11 @@ class Catalog:
         return home / "codebook.faiss"
 
     def seal_codebook(self, path: Path, factory: str, lists: int, trained_rows: int, error: float) -> Codebook:
-        """Make a written codebook durable and describe it."""
+        """Make a written codebook durable, part of the store, and describe it."""
         with storage_errors("write the codebook", path):
             sync_file(path)
             sync_folder(path.parent)
+            self.home.keep([path])
             return Codebook(path.parent.name, sha256(path), factory, lists, trained_rows, error)
 
     def row_map(self, batch: str) -> Path | None:
@@ -270,8 +283,9 @@ class Catalog:
         return self.row_maps().get(batch)
 
     def row_maps(self) -> dict[str, Path]:
-        """Return the row map of every commit that wrote one."""
-        return {path.name.partition("-")[0]: path for path in self.moves.glob("[!.]*.arrow")}
+        """Return the row map of every commit that wrote one; :meth:`embedstore.home.Home.here` has its bytes."""
+        paths = self.home.glob("_index/moves/*.arrow")
+        return {path.name.partition("-")[0]: path for path in paths if not path.name.startswith(".")}
 
 
 def _from_dict(data: dict[str, Any]) -> Index:

@@ -8,7 +8,7 @@ import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -142,7 +142,9 @@ def name_batch(path: str) -> str:
     return pieces[1] if len(pieces) == 3 and pieces[0] == "part" else ""
 
 
-def read_part(path: Path, columns: Sequence[str] | None = None, groups: Sequence[int] | None = None) -> pa.Table:
+def read_part(
+    path: Path | BinaryIO, columns: Sequence[str] | None = None, groups: Sequence[int] | None = None
+) -> pa.Table:
     """Read columns of a data file, or of some of its row groups; page checksums are verified.
 
     Raises
@@ -151,7 +153,8 @@ def read_part(path: Path, columns: Sequence[str] | None = None, groups: Sequence
         If the file is missing, truncated or damaged.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
+        remote = not isinstance(path, Path)  # then what lies close is read at once
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=remote) as file:
             wanted = range(file.num_row_groups) if groups is None else groups
             return file.read_row_groups(list(wanted), columns=None if columns is None else list(columns))
     except (OSError, pa.ArrowException) as error:

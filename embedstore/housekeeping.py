@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 import uuid
 from contextlib import suppress
@@ -16,8 +15,6 @@ from embedstore.errors import DamageError, InputError, StorageError, storage_err
 from embedstore.segment_draft import SegmentDraft
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from embedstore.store import Store
 
 MOST_SEGMENTS = 16
@@ -44,7 +41,7 @@ def _merge_flat_segments(store: Store) -> None:
     names = {p.segment.name for p in chosen}
     with SegmentDraft(store.catalog.segments) as draft:
         rows, files = segment_rows.merge(snapshot, chosen, draft)
-        draft.seal(rows, store.encoder.dimension, store.encoder.fingerprint, files)
+        store.home.keep([draft.seal(rows, store.encoder.dimension, store.encoder.fingerprint, files)])
     old = snapshot.index
     kept = tuple(s for s in (old.segments if old else ()) if s not in names)
     base = old or Index("", store.encoder.fingerprint, ())
@@ -79,27 +76,14 @@ def vacuum(store: Store, grace_hours: float) -> Vacuumed:
     if index:
         used |= {index.name, *index.segments} | ({index.codebook.name} if index.codebook else set())
     folder, removed = store.catalog.folder, 0
-    for path in (*folder.glob("*"), *store.catalog.segments.glob("*"), *store.catalog.moves.glob("*")):
-        special = path.parent == folder and path.name in ("segments", "moves", "CURRENT", "lock")
-        if not special and path.name.partition("-")[0] not in used and _written(path) <= horizon:
-            with storage_errors("vacuum the index", path):
-                removed += _remove(path)
+    for pattern in ("_index/*", "_index/segments/*", "_index/moves/*"):
+        for path, written in store.home.glob(pattern).items():
+            special = path.parent == folder and path.name in ("segments", "moves", "CURRENT", "lock")
+            if not special and path.name.partition("-")[0] not in used and written <= horizon:
+                with storage_errors("vacuum the index", path):
+                    store.home.remove(path)
+                    removed += 1
     return Vacuumed(len(data), removed)
-
-
-def _written(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:  # another process removed it
-        return math.inf
-
-
-def _remove(path: Path) -> int:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-    return 1
 
 
 def info(store: Store) -> dict[str, Any]:

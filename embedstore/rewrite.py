@@ -51,13 +51,14 @@ def delete(store: Store, ids: Iterable[str] | None, within: Any, item: str | Non
                 if part:
                     added.append(part)
                     origins[part.path] = rowmap.Origin(np.full(len(kept), file.path, object), kept)
+            store.home.keep(store.home.folder / part.path for part in added)
             if origins:
-                rowmap.write(store.catalog.moves, batch, origins)
+                store.home.keep([rowmap.write(store.catalog.moves, batch, origins)])
         if store.table.commit(added, list(doomed), {DELETIONS: store.deletions + 1}):
             store.refresh()
             return count
         _undo(store, added, attempt)
-    raise gave_up(store.path, "delete rows")
+    raise gave_up(store.home, "delete rows")
 
 
 def _doomed(store: Store, ids: list[str] | None, region: Any, item: str | None) -> dict[DataFile, NDArray[np.int64]]:
@@ -89,7 +90,7 @@ def _doomed(store: Store, ids: list[str] | None, region: Any, item: str | None) 
 
 
 def _rows_of_item(store: Store, file: DataFile, item: str) -> NDArray[np.int64]:
-    inputs = read_part(store.path / file.path, ["inputs"])["inputs"].combine_chunks()
+    inputs = read_part(store.home.readable(store.home.folder / file.path), ["inputs"])["inputs"].combine_chunks()
     items = pc.struct_field(pc.list_flatten(inputs), "item")
     parents = pc.list_parent_indices(inputs).to_numpy()
     return np.unique(parents[pc.equal(items, item).fill_null(False).to_numpy(zero_copy_only=False)]).astype(np.int64)
@@ -102,9 +103,10 @@ def _without(
     kept = np.setdiff1d(np.arange(file.rows), rows)
     if len(kept) == 0:
         return None, kept
-    table = read_part(store.path / file.path).take(pa.array(kept))
-    with storage_errors("write data files", store.path):
-        return write_part(store.path, file.cell, batch, table, store.encoder), kept
+    root = store.home.folder
+    table = read_part(store.home.here(root / file.path)).take(pa.array(kept))
+    with storage_errors("write data files", root):
+        return write_part(root, file.cell, batch, table, store.encoder), kept
 
 
 @contextmanager
@@ -147,7 +149,7 @@ def compact(store: Store) -> Compaction:
             if not groups or _compact_partition(store, cell, groups, attempt):
                 break
         else:
-            raise gave_up(store.path, "compact")
+            raise gave_up(store.home, "compact")
         before += sum(len(g) for g in groups)
         after += len(groups)
         rows += sum(f.rows for g in groups for f in g)
@@ -166,17 +168,17 @@ def _groups(files: list[DataFile]) -> list[list[DataFile]]:
 
 
 def _compact_partition(store: Store, cell: str, groups: list[list[DataFile]], attempt: int) -> bool:
-    batch, origins = uuid.uuid4().hex, {}
+    batch, origins, root = uuid.uuid4().hex, {}, store.home.folder
     with _discarding(store) as added:
         for group in groups:
-            table = pa.concat_tables([read_part(store.path / f.path) for f in group])
+            table = pa.concat_tables([read_part(store.home.here(root / f.path)) for f in group])
             old_file = np.repeat(np.array([f.path for f in group], object), [f.rows for f in group])
             old_row = np.concatenate([np.arange(f.rows) for f in group])
             order = np.lexsort((table["id"].to_numpy().astype("S32"), table["h3"].to_numpy()))
-            with storage_errors("write data files", store.path):
-                added.append(write_part(store.path, cell, batch, table.take(pa.array(order)), store.encoder))
+            with storage_errors("write data files", root):
+                added.append(write_part(root, cell, batch, table.take(pa.array(order)), store.encoder))
             origins[added[-1].path] = rowmap.Origin(old_file[order], old_row[order])
-        rowmap.write(store.catalog.moves, batch, origins)
+        store.home.keep([*(root / part.path for part in added), rowmap.write(store.catalog.moves, batch, origins)])
     if store.table.commit(added, [f for g in groups for f in g], {}, changes_data=False):
         store.refresh()
         return True

@@ -46,7 +46,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, body: dict[str, Any]) -> None:
     """Write JSON under its own SHA-256, durably; the file appears whole or not at all."""
-    write_bytes(path, canonical_json({"body": body, "sha256": digest(body)}))
+    write_bytes(path, seal(body))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -59,14 +59,37 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         raw = path.read_bytes()
+    except OSError as error:
+        raise _damaged(path, str(error)) from error
+    return unseal(raw, path)
+
+
+def seal(body: dict[str, Any]) -> bytes:
+    """Return JSON under its own SHA-256."""
+    return canonical_json({"body": body, "sha256": digest(body)})
+
+
+def unseal(raw: bytes, where: Path | str) -> dict[str, Any]:
+    """Return what :func:`seal` was given.
+
+    Raises
+    ------
+    DamageError
+        If a byte is not what was sealed.
+    """
+    try:
         whole = json.loads(raw)
         body: dict[str, Any] = whole["body"]
         if canonical_json(whole) == raw and whole.keys() == {"body", "sha256"} and digest(body) == whole["sha256"]:
             return body
         reason = "its digest does not match"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error)
-    raise DamageError(f"{path} is damaged or missing ({reason}). Run `embedstore index` to rebuild what is derived.")
+    raise _damaged(where, reason)
+
+
+def _damaged(where: Path | str, reason: str) -> DamageError:
+    return DamageError(f"{where} is damaged or missing ({reason}). Run `embedstore index` to rebuild what is derived.")
 
 
 def sync_folder(folder: Path) -> None:

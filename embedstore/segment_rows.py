@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from embedstore.home import Home
     from embedstore.snapshot import Piece, Snapshot
     from embedstore.spec import EncoderSpec
 
@@ -49,7 +50,7 @@ def matrix(embeddings: pa.ChunkedArray, dimension: int) -> NDArray[np.float32]:
     return flat.astype(np.float32, copy=False).reshape(-1, dimension)
 
 
-def from_files(root: Path, files: Sequence[str], encoder: EncoderSpec, parent: Path, name: str) -> Path:
+def from_files(home: Home, files: Sequence[str], encoder: EncoderSpec, parent: Path, name: str) -> Path:
     """Write a flat segment of whole table files, read one at a time.
 
     Raises
@@ -60,7 +61,7 @@ def from_files(root: Path, files: Sequence[str], encoder: EncoderSpec, parent: P
     parts: list[dict[str, NDArray[Any]]] = []
     vectors: list[NDArray[np.float16]] = []
     for number, path in enumerate(files):
-        rows = read_part(root / path, NEEDED)
+        rows = read_part(home.readable(home.folder / path), NEEDED)
         columns = columns_of(rows)
         columns["file"] = np.full(len(rows), number, np.int32)
         columns["row"] = np.arange(len(rows), dtype=np.int32)

@@ -15,7 +15,7 @@ import weakref
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -107,6 +107,7 @@ class Snapshot:
     """
 
     def __init__(self, table: Table, catalog: Catalog, without: frozenset[str] = frozenset()) -> None:
+        self.home = table.home
         self.root = table.root
         self.version = table.version
         self.encoder = table.encoder
@@ -122,7 +123,7 @@ class Snapshot:
         self._number = {f.path: i for i, f in enumerate(self.files)}
         self._located: dict[str, list[tuple[str, NDArray[np.int64], NDArray[np.int64]]] | None] = {}
         self._maps = catalog.row_maps()
-        self._read_map = lru_cache(MAPS)(rowmap.read)
+        self._read_map = lru_cache(MAPS)(lambda path: rowmap.read(self.home.here(path)))
         self._resolve()
         self._read_map.cache_clear()
 
@@ -145,7 +146,7 @@ class Snapshot:
         if name in self._building:
             return True
         folder = self._catalog.segments / name
-        if name in self.without or not folder.is_dir():
+        if name in self.without or not self.home.whole(folder):
             if name not in self.without:
                 self.degraded.append(f"the segment {folder} is missing. Run `embedstore index` to rebuild it.")
             return False
@@ -274,7 +275,7 @@ class Snapshot:
         reasons = list(dict.fromkeys(self.degraded)) or ["their index is missing."]
         others = f" ({len(reasons) - 1} more of its kind.)" if len(reasons) > 1 else ""
         warnings.warn(
-            f"{count} rows of {self.root} are read from the table because {reasons[0]}{others} Answers stay right; "
+            f"{count} rows of {self.home} are read from the table because {reasons[0]}{others} Answers stay right; "
             "run `embedstore index` to be fast again.",
             DegradedIndexWarning,
             stacklevel=3,
@@ -282,7 +283,7 @@ class Snapshot:
         scratch = tempfile.mkdtemp(prefix="embedstore-")
         weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
         paths = [f.path for f in self.uncovered]
-        folder = segment_rows.from_files(self.root, paths, self.encoder, Path(scratch), uuid.uuid4().hex)
+        folder = segment_rows.from_files(self.home, paths, self.encoder, Path(scratch), uuid.uuid4().hex)
         self.pieces.append(Piece(Segment(folder)))
         self.uncovered = []
 
@@ -322,19 +323,20 @@ class Snapshot:
         paths = np.array(files, object)
         for path in dict.fromkeys(files):
             at = np.flatnonzero(paths == path)
-            pieces.append(_read_rows(self.root / path, rows[at], names))
+            pieces.append(_read_rows(self.home.readable(self.root / path), rows[at], names))
             order.append(at)
         if not pieces:
             return pa.schema([schema.FILE.field(name) for name in names]).empty_table()
         return pa.concat_tables(pieces).take(pa.array(np.argsort(np.concatenate(order))))
 
 
-def _read_rows(path: Path, rows: NDArray[np.int64], columns: list[str]) -> pa.Table:
+def _read_rows(path: Path | BinaryIO, rows: NDArray[np.int64], columns: list[str]) -> pa.Table:
     """Read rows of one file, opening only the row groups that hold them; other writers' groups have other sizes."""
     import pyarrow.parquet as pq  # noqa: PLC0415 - pyarrow.parquet is slow to import and only needed here
 
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        remote = not isinstance(path, Path)  # then what lies close is read at once
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=remote) as file:
             sizes = np.array([file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)], np.int64)
             ends = np.cumsum(sizes)
             group = np.searchsorted(ends, rows, "right")

@@ -1,10 +1,9 @@
-"""The store: one folder that holds a table of embeddings and what makes it searchable."""
+"""The store: one folder, local or remote, that holds a table of embeddings and what makes it searchable."""
 
 from __future__ import annotations
 
 import shutil
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,12 +12,14 @@ from embedstore import append, housekeeping, rewrite, verify
 from embedstore.catalog import Catalog
 from embedstore.errors import EncoderMismatchError, NotAStoreError, StoreExistsError, storage_errors
 from embedstore.geoparquet import read_part
+from embedstore.home import Home, home_of
 from embedstore.sealed import sha256, sync_file, sync_folder, write_json
 from embedstore.snapshot import Snapshot, id_bytes
-from embedstore.table import DELETIONS, Table, is_table
+from embedstore.table import DELETIONS, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -36,7 +37,9 @@ class Store:
     Attributes
     ----------
     path
-        The store's folder.
+        The store's folder; its URI, as text, if it lies in an object store.
+    home
+        Its files.
     encoder
         What made its vectors.
     grid
@@ -44,11 +47,12 @@ class Store:
     """
 
     def __init__(self, table: Table) -> None:
-        self.path = table.root
+        self.home: Home = table.home
+        self.path: Path | str = table.home.path
         self.table = table
         self.encoder: EncoderSpec = table.encoder
         self.grid: GridSpec = table.grid
-        self.catalog = Catalog(self.path / "_index")
+        self.catalog = Catalog(self.home.folder / "_index", self.home)
         self._snapshot: Snapshot | None = None
 
     @classmethod
@@ -58,7 +62,7 @@ class Store:
         Parameters
         ----------
         path
-            Its folder, which may exist if it holds no store.
+            Its folder, which may exist if it holds no store, or a URI: ``s3://``, ``gs://``, ``az://``, ``file://``.
         encoder, grid
             Fixed for the life of the store.
         weights
@@ -74,19 +78,36 @@ class Store:
         EncoderMismatchError
             If the weights are not those of the encoder.
         StorageError
-            If the disk refuses.
+            If the disk or the object store refuses.
         """
-        root = Path(path).absolute()
-        if root.is_file():
-            raise NotAStoreError(f"{root} is a file; a store is a folder. Choose another path.")
-        if is_table(root):
-            raise StoreExistsError(f"there is a store at {root} already; open it, or choose another path.")
+        home = home_of(path)
+        if cls._there(home):
+            raise StoreExistsError(f"there is a store at {home} already; open it, or choose another path.")
         if (sha256(weights) if weights else "") != encoder.weights_sha256:
             raise EncoderMismatchError(f"the weights {weights} are not those that encoder {encoder.name} names.")
-        with storage_errors("make a store", root):
-            root.mkdir(parents=True, exist_ok=True)
-            _keep_encoder(root / "_encoder", encoder, weights)
-        return cls(Table.create(root, encoder, grid))
+        with storage_errors("make a store", home.folder):
+            home.folder.mkdir(parents=True, exist_ok=True)
+            _keep_encoder(home, encoder, weights)
+        return cls(Table.create(home, encoder, grid))
+
+    @classmethod
+    def exists(cls, path: str | Path) -> bool:
+        """Tell whether there is a store at a path or URI.
+
+        Raises
+        ------
+        NotAStoreError
+            If there is a file.
+        StorageError
+            If it may not be looked at.
+        """
+        return cls._there(home_of(path))
+
+    @staticmethod
+    def _there(home: Home) -> bool:
+        if home.folder.is_file():
+            raise NotAStoreError(f"{home} is a file; a store is a folder. Choose another path.")
+        return home.has_table()
 
     @classmethod
     def open(cls, path: str | Path, version: int | None = None) -> Self:
@@ -96,8 +117,10 @@ class Store:
         ------
         NotAStoreError
             If there is none, or it has no such version.
+        StorageError
+            If an object store refuses.
         """
-        return cls(Table(Path(path).absolute(), version))
+        return cls(Table(path, version))
 
     @property
     def version(self) -> int:
@@ -111,8 +134,11 @@ class Store:
 
     @property
     def encoder_folder(self) -> Path:
-        """Folder of the encoder's specification and weights."""
-        return self.path / "_encoder" / self.encoder.fingerprint
+        """Folder of the encoder's specification and weights, on this machine."""
+        folder = self.home.folder / "_encoder" / self.encoder.fingerprint
+        for name in ("spec.json", WEIGHTS) if self.encoder.weights_sha256 else ("spec.json",):
+            self.home.here(folder / name)
+        return folder
 
     @property
     def deletions(self) -> int:
@@ -144,7 +170,7 @@ class Store:
         for _, at, _ in snapshot.find(id_bytes(ids)):
             out[at] = True
         for file in snapshot.uncovered:
-            there = set(read_part(self.path / file.path, ["id"])["id"].to_pylist())
+            there = set(read_part(self.home.readable(self.home.folder / file.path), ["id"])["id"].to_pylist())
             out |= np.fromiter((i in there for i in ids), bool, len(ids))
         return out
 
@@ -212,11 +238,16 @@ class Store:
         return housekeeping.info(self)
 
 
-def _keep_encoder(folder: Path, encoder: EncoderSpec, weights: Path | None) -> None:
+def _keep_encoder(home: Home, encoder: EncoderSpec, weights: Path | None) -> None:
     """Write the encoder's folder, named by its fingerprint: whole, or not there."""
+    folder = home.folder / "_encoder"
     target = folder / encoder.fingerprint
-    if target.is_dir():
-        return
+    if not target.is_dir():
+        _write_encoder(folder, target, encoder, weights)
+    home.keep([*([target / WEIGHTS] if weights else []), target / "spec.json"])
+
+
+def _write_encoder(folder: Path, target: Path, encoder: EncoderSpec, weights: Path | None) -> None:
     folder.mkdir(exist_ok=True)
     draft = folder / f".draft-{uuid.uuid4().hex}"
     draft.mkdir()

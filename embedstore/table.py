@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -22,13 +22,13 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from embedstore import schema
-from embedstore.errors import ConflictError, NotAStoreError, StorageError, StoreExistsError, storage_errors
-from embedstore.sealed import sync_file, sync_folder
+from embedstore.cloud import plain, why
+from embedstore.errors import ConflictError, NotAStoreError, StorageError, StoreExistsError
+from embedstore.home import Home, home_of
 from embedstore.spec import EncoderSpec, GridSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from embedstore.geoparquet import Part
 
@@ -55,8 +55,8 @@ class Table:
 
     Parameters
     ----------
-    root
-        The store's folder.
+    home
+        The store's files, or its path or URI.
     version
         The version to read; the newest if None.
 
@@ -66,18 +66,20 @@ class Table:
         If there is no table, or it is not one of ours, or the version does not exist.
     """
 
-    def __init__(self, root: Path, version: int | None = None) -> None:
-        self.root = root
-        if not is_table(root):
-            what = "a file" if root.is_file() else "no store"
+    def __init__(self, home: Home | Path | str, version: int | None = None) -> None:
+        self.home: Home = home_of(home) if isinstance(home, Path | str) else home
+        self.root = self.home.folder
+        root = self.home
+        if not root.has_table():
+            what = "a file" if self.root.is_file() else "no store"
             raise NotAStoreError(
                 f"there is {what} at {root}. Make a store with `embedstore encode SCENE… --store {root}`."
             )
         try:
-            self._delta = DeltaTable(root, version=version)
+            self._delta = DeltaTable(root.path, version=version, storage_options=root.delta_options)
         except (DeltaError, TableNotFoundError, OSError, OverflowError) as error:
             asked = "" if version is None else f" at version {version}"
-            raise NotAStoreError(f"the store at {root} cannot be opened{asked}: {_reason(error)}.") from error
+            raise NotAStoreError(f"the store at {root} cannot be opened{asked}: {plain(error)}.") from error
         try:
             about = json.loads(self._delta.metadata().description or "")
             self.encoder = EncoderSpec.from_dict(about["encoder"])
@@ -88,7 +90,7 @@ class Table:
             ) from error
 
     @classmethod
-    def create(cls, root: Path, encoder: EncoderSpec, grid: GridSpec) -> Self:
+    def create(cls, home: Home | Path | str, encoder: EncoderSpec, grid: GridSpec) -> Self:
         """Make an empty table, atomically.
 
         Raises
@@ -98,18 +100,26 @@ class Table:
         StorageError
             If the disk refuses.
         """
+        root: Home = home_of(home) if isinstance(home, Path | str) else home
         about = json.dumps({"encoder": encoder.to_dict(), "grid": grid.to_dict()})
         try:
             create_table_with_add_actions(
-                str(root), DeltaSchema.from_arrow(schema.TABLE), [], "error", [schema.PARTITION], "embedstore", about
+                str(root),
+                DeltaSchema.from_arrow(schema.TABLE),
+                [],
+                "error",
+                [schema.PARTITION],
+                "embedstore",
+                about,
+                storage_options=root.delta_options,
             )
         except (DeltaError, OSError) as error:
             if "already exists" in str(error):
                 raise StoreExistsError(
                     f"there is a store at {root} already; open it, or choose another path."
                 ) from error
-            raise StorageError(f"could not make a store at {root}: {_reason(error)}.") from error
-        sync_folder(root / "_delta_log")
+            raise StorageError(f"could not make a store at {root}: {why(error, root)}") from error
+        root.confirm(root.folder / "_delta_log")
         return cls(root)
 
     @property
@@ -118,8 +128,19 @@ class Table:
         return int(self._delta.version())
 
     def refresh(self) -> None:
-        """Move on to the newest version."""
-        self._delta.update_incremental()
+        """Move on to the newest version.
+
+        Raises
+        ------
+        StorageError
+            If an object store refuses.
+        """
+        try:
+            self._delta.update_incremental()
+        except (DeltaError, OSError) as error:
+            if self.home.delta_options is None:
+                raise
+            raise StorageError(f"could not read the log of {self.home}: {why(error, self.home)}") from error
 
     def files(self) -> list[DataFile]:
         """Return the data files of this version, sorted by path."""
@@ -184,18 +205,18 @@ class Table:
             return False
         except (DeltaError, OSError) as error:
             raise StorageError(
-                f"could not commit to the table at {self.root}: {_reason(error)}. Nothing was changed."
+                f"could not commit to the table at {self.home}: {why(error, self.home)} Nothing was changed."
             ) from error
         before = self.version
         self.refresh()
         log = self.root / "_delta_log"
         try:
             for version in range(before + 1, self.version + 1):  # ours, and what others committed around it
-                sync_file(log / f"{version:020}.json")
-            sync_folder(log)
+                self.home.confirm(log / f"{version:020}.json")
+            self.home.confirm(log)
         except OSError as error:
             raise StorageError(
-                f"the commit of version {self.version} to {self.root} stands, but the disk does not confirm it "
+                f"the commit of version {self.version} to {self.home} stands, but the disk does not confirm it "
                 f"({error.strerror or error}); it may not outlast a power failure. Check the disk."
             ) from error
         if before // CHECKPOINT < self.version // CHECKPOINT:
@@ -205,36 +226,20 @@ class Table:
 
     def vacuum(self, grace_hours: float) -> list[str]:
         """Delete data files that no version younger than the grace period needs; return their paths."""
-        before = list(self.root.glob(f"{schema.PARTITION}=*/*"))
+        pattern = f"{schema.PARTITION}=*/*"
+        before = self.home.glob(pattern)
         try:
             self._delta.vacuum(
                 retention_hours=math.ceil(grace_hours), dry_run=False, enforce_retention_duration=False, full=True
             )
         except (DeltaError, OSError) as error:
-            raise StorageError(f"could not vacuum the store at {self.root}: {_reason(error)}.") from error
+            raise StorageError(f"could not vacuum the store at {self.home}: {why(error, self.home)}") from error
         # Delta's own list names files again that an earlier vacuum deleted
-        return [str(path.relative_to(self.root)) for path in before if not path.exists()]
+        return sorted(str(path.relative_to(self.root)) for path in before.keys() - self.home.glob(pattern).keys())
 
 
-def is_table(root: Path) -> bool:
-    """Tell whether there is a table; a log without a commit was left by a process that died making one.
-
-    Raises
-    ------
-    StorageError
-        If the folder may not be read.
-    """
-    with storage_errors("open a store", root):
-        return (root / "_delta_log").is_dir() and DeltaTable.is_deltatable(str(root))
-
-
-def _reason(error: Exception) -> str:
-    """Return delta-rs's message, which comes in colours and on several lines, as one line."""
-    return " ".join(re.sub(r"\x1b\[[0-9;]*m|↳", "", str(error)).split()).rstrip(".")
-
-
-def gave_up(root: Path, doing: str) -> ConflictError:
+def gave_up(home: Home, doing: str) -> ConflictError:
     """Return the error of a writer that lost every race."""
     return ConflictError(
-        f"could not {doing} at {root}: other writers came first each time. Nothing was changed; run it again."
+        f"could not {doing} at {home}: other writers came first each time. Nothing was changed; run it again."
     )

@@ -13,12 +13,14 @@ from embedstore.geoparquet import DIGEST, name_digest, read_part
 from embedstore.sealed import read_json, sha256
 from embedstore.segment import Segment
 from embedstore.snapshot import Snapshot
+from embedstore.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from embedstore.catalog import Catalog
+    from embedstore.home import Home
     from embedstore.snapshot import Piece
     from embedstore.store import Store
     from embedstore.table import DataFile
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 def faults(store: Store) -> list[str]:
     """Return every fault found; see :meth:`embedstore.store.Store.verify`."""
     store.refresh()
+    home = store.home.afresh()
+    if home is not store.home:
+        store = type(store)(Table(home, store.version))
     snapshot = Snapshot(store.table, store.catalog)
     found = [*_encoder(store), *damaged_index_parts(store.catalog).values(), *snapshot.degraded]
     for file in snapshot.files:
@@ -52,14 +57,14 @@ def _encoder(store: Store) -> Iterator[str]:
 
 def damaged_index_parts(catalog: Catalog) -> dict[Path, str]:
     """Check every byte under ``_index``, used or not; return what is damaged and why."""
+    home = catalog.home
     checks: dict[Path, Callable[[], object]] = {catalog.folder / "CURRENT": catalog.current}
-    for folder in _visible(catalog.folder):
-        if (folder / "index.json").exists():
-            checks[folder] = partial(read_json, folder / "index.json")
-    for folder in _visible(catalog.segments):
-        checks[folder] = partial(_whole_segment, folder)
-    for path in _visible(catalog.moves):
-        checks[path] = partial(rowmap.read, path)
+    for path in _visible(home, "_index/*/index.json"):
+        checks[path.parent] = partial(_index, home, path)
+    for folder in _visible(home, "_index/segments/*"):
+        checks[folder] = partial(_whole_segment, home, folder)
+    for path in _visible(home, "_index/moves/*"):
+        checks[path] = partial(_row_map, home, path)
     found = {}
     for path, check in checks.items():
         fault = _fault(check)
@@ -74,12 +79,22 @@ def damaged_index_parts(catalog: Catalog) -> dict[Path, str]:
     return found
 
 
-def _whole_segment(folder: Path) -> None:
+def _index(home: Home, path: Path) -> None:
+    read_json(home.here(path))
+
+
+def _row_map(home: Home, path: Path) -> None:
+    rowmap.read(home.here(path))
+
+
+def _whole_segment(home: Home, folder: Path) -> None:
+    home.whole(folder)
     Segment(folder).check_all()
 
 
-def _visible(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("*") if not p.name.startswith("."))
+def _visible(home: Home, pattern: str) -> list[Path]:
+    """Return what matches and is not in the making."""
+    return sorted(p for p in home.glob(pattern) if "/." not in f"/{p.relative_to(home.folder)}")
 
 
 def _fault(check: Callable[[], object]) -> str | None:
@@ -91,12 +106,13 @@ def _fault(check: Callable[[], object]) -> str | None:
 
 
 def _data_file(store: Store, file: DataFile) -> Iterator[str]:
-    path = store.path / file.path
-    if not path.is_file():
+    path = f"{store.home}/{file.path}"
+    found = store.home.digest(store.home.folder / file.path)
+    if found is None:
         yield f"the data file {path} is missing: {file.rows} rows are lost. Restore it from a copy."
-    elif path.stat().st_size != file.size:
-        yield f"the data file {path} has {path.stat().st_size} bytes, not {file.size}. Restore it from a copy."
-    elif sha256(path)[:DIGEST] != name_digest(file.path):
+    elif found[0] != file.size:
+        yield f"the data file {path} has {found[0]} bytes, not {file.size}. Restore it from a copy."
+    elif found[1][:DIGEST] != name_digest(file.path):
         yield f"the data file {path} is damaged: its digest is not the one in its name. Restore it from a copy."
 
 
@@ -120,7 +136,7 @@ def _against_table(store: Store, snapshot: Snapshot, piece: Piece) -> Iterator[s
     names, number = np.unique(np.array(files, object).astype(str), return_inverse=True)
     for i, name in enumerate(names.tolist()):
         here = number == i
-        table = read_part(store.path / name, ["id", "embedding"])
+        table = read_part(store.home.readable(store.home.folder / name), ["id", "embedding"])
         at, rows = places[here], live[here]
         ids = np.frombuffer(bytes.fromhex("".join(table["id"].to_pylist())), "V16")
         vectors = segment_rows.matrix(table["embedding"], piece.segment.dimension).astype(np.float16)

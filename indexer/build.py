@@ -7,7 +7,6 @@ uses is changed: new files appear, and one compare-and-swap makes them live.
 
 from __future__ import annotations
 
-import shutil
 import time
 import uuid
 from dataclasses import asdict, dataclass
@@ -189,14 +188,15 @@ class _Build:
         """
         (name,) = names  # a codebook just trained has all rows in one segment
         folder = self.store.catalog.segments / name
+        self.store.home.whole(folder)
         bits = IndexSpec(book.factory).quantizer == "rabitq"
         finer = self._train(snapshot, fineness, self.store.catalog.codebook_file(book) if bits else None)
         coarse = Segment(folder)
         with SegmentDraft(self.store.catalog.segments) as draft:
             draft.link(coarse, [*SHARED, "list_of_row.i32"] if bits else SHARED)
             finest = self._finish(draft, coarse.rows, coarse.manifest.files, finer)
-        shutil.rmtree(folder)
-        shutil.rmtree(self.store.catalog.folder / book.name)
+        self.store.home.remove(folder)
+        self.store.home.remove(self.store.catalog.folder / book.name)
         return finer, [finest]
 
     def _train(self, snapshot: Snapshot, fineness: int, coarser: Path | None = None) -> Codebook:
@@ -257,13 +257,16 @@ class _Build:
             codebook.fill(self.store.catalog.codebook_file(book), draft.folder, rows, self.device)
         self.stage("seal")
         encoder = self.store.encoder
-        draft.seal(rows, encoder.dimension, encoder.fingerprint, files, book.name if book else "")
+        self.store.home.keep(
+            [draft.seal(rows, encoder.dimension, encoder.fingerprint, files, book.name if book else "")]
+        )
         return draft.name
 
     def _calibrate(self, snapshot: Snapshot, names: list[str], book: Codebook | None) -> Calibration | None:
         if book is None:
             return None
-        segments = [Segment(self.store.catalog.segments / n) for n in names]
+        folders = [self.store.catalog.segments / n for n in names]
+        segments = [Segment(folder) for folder in folders if self.store.home.whole(folder)]
         alive = {p.segment.name: p.alive for p in snapshot.pieces}
         path = self.store.catalog.codebook_file(book)
         return calibrate.calibrate(segments, [alive.get(n) for n in names], path)
@@ -271,10 +274,8 @@ class _Build:
     def _sweep(self, damaged: Iterable[Path]) -> None:
         """Remove what was found damaged, now that nothing names it."""
         for path in damaged:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.name != "CURRENT":
-                path.unlink(missing_ok=True)
+            if path.name != "CURRENT":
+                self.store.home.remove(path)
 
     def _publish(
         self, snapshot: Snapshot, names: list[str], book: Codebook | None, calibration: Calibration | None
@@ -289,4 +290,4 @@ class _Build:
             index = Index(uuid.uuid4().hex, self.store.encoder.fingerprint, (*names, *theirs), book, calibration)
             if self.store.catalog.publish(index, live_name):
                 return index
-        raise ConflictError(f"could not publish the index of {self.store.path}: others came first. Run it again.")
+        raise ConflictError(f"could not publish the index of {self.store.home}: others came first. Run it again.")

@@ -13,7 +13,6 @@ from embedstore.errors import (
     EmbedstoreError,
     EncoderMismatchError,
     InputError,
-    NotAStoreError,
     RasterError,
     StoreExistsError,
 )
@@ -23,7 +22,7 @@ from indexer import acquisition, sample
 from indexer.chips import ChipPlan
 from indexer.encoders import imported, registry
 from indexer.encoders.base import WEIGHTS
-from indexer.pipeline import Pipeline
+from indexer.engines.local import Local
 from indexer.places import Place, open_places
 from indexer.units import Scene
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from embedstore.spec import EncoderSpec
+    from indexer.engines.base import Executor
     from indexer.rasters import Raster
 
 DEFAULT_ENCODER = "rcf"
@@ -91,6 +91,7 @@ def encode(
     datetime: str | dt.datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
     device: str = "auto",
+    engine: Executor | None = None,
 ) -> EncodeReport:
     """Cut scenes into chips, encode them, and append them to a store; run again, it goes on where it stopped.
 
@@ -100,7 +101,7 @@ def encode(
         Raster files, and STAC Items whose assets are rasters on one grid, named by the encoder's modalities. A raster
         holds the modalities whose bands it has.
     store
-        The store's folder; made, with a new encoder, if there is none.
+        The store's folder or URI; made, with a new encoder, if there is none.
     encoder
         Name in the registry; the store's, or ``rcf`` for a new store, if None.
     aoi
@@ -118,6 +119,8 @@ def encode(
         Called now and then from this thread with (chips dealt with, chips in all).
     device
         ``cpu``, ``cuda``, or ``auto``.
+    engine
+        Where the work is done, from :func:`indexer.engines.choose`, started; this process if None.
 
     Raises
     ------
@@ -133,13 +136,10 @@ def encode(
     began = time.monotonic()
     if not scenes:
         raise InputError("no scenes were given; name at least one raster file.")
-    if Path(store).is_file():
-        raise NotAStoreError(f"{store} is a file; a store is a folder. Choose another path.")
     area_ = area.parse(aoi) if aoi is not None else None
     when = acquisition.parse(datetime) if datetime is not None else None
     failed: dict[Path, EmbedstoreError] = {}
-    existing = (Path(store) / "_delta_log").is_dir()
-    opened = Store.open(store) if existing else None
+    opened = Store.open(store) if Store.exists(store) else None
     if opened and opened.encoder.name.startswith(imported.PREFIX):
         imported.refuse(opened.encoder.name)
     name = encoder or DEFAULT_ENCODER
@@ -150,12 +150,10 @@ def encode(
     size = opened.encoder.chip_size if opened else chip_size if chip_size is not None else registry.chip_size(name)
     plans = _plan_all(places, size, size if stride is None else stride, area_, failed)
     if not opened:
-        opened = create(Path(store), name, plans, bands)
+        opened = create(store, name, plans, bands)
         _check(opened.encoder, encoder, chip_size, bands, places[0])
     ready, total = _fitting(plans, opened.encoder, failed)
-    loaded = registry.load(opened.encoder_folder, opened.encoder, device)
-    pipeline = Pipeline(ready, loaded, opened, Store.open(store))
-    pipeline.run(lambda done: progress(done, total) if progress else None)
+    tally = (engine or Local()).encode(ready, opened, device, lambda done: progress(done, total) if progress else None)
     for scene in ready:
         if not scene.error and scene.without_data and not scene.with_data:
             scene.error = RasterError(
@@ -167,7 +165,6 @@ def encode(
     if len(failed) == len({Path(s) for s in scenes}):
         raise next(iter(failed.values()))
     seconds = time.monotonic() - began
-    tally = pipeline.tally
     return EncodeReport(
         tally.written,
         tally.empty,
@@ -196,7 +193,7 @@ def _plan_all(
     return plans
 
 
-def create(path: Path, name: str, plans: Sequence[ChipPlan], bands: Sequence[str] | None) -> Store:
+def create(path: str | Path, name: str, plans: Sequence[ChipPlan], bands: Sequence[str] | None) -> Store:
     """Make an encoder from the scenes and a store for it; open the store of whoever was quicker."""
     samples = []
     for modality, known in registry.modalities(name).items():

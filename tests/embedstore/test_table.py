@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from embedstore import table as table_module
+from embedstore import home
 from embedstore.append import prepare
 from embedstore.errors import NotAStoreError, StorageError, StoreExistsError
 from embedstore.geoparquet import Part, write_part
+from embedstore.home import Folder
 from embedstore.store import Store
-from embedstore.table import APPENDS, Table, is_table
+from embedstore.table import APPENDS, Table
 from tests.embedstore import make
 
 if TYPE_CHECKING:
@@ -62,13 +63,13 @@ def test_commits_of_others_in_between_are_made_durable_too(table: Table, monkeyp
     for i in range(3):
         assert other.commit([], [], {f"other {i}": 1})
     synced = []
-    monkeypatch.setattr(table_module, "sync_file", lambda path: synced.append(path.name))
+    monkeypatch.setattr(home, "sync_file", lambda path: synced.append(path.name))
     assert table.commit([], [], {"mine": 1})
     assert synced == [f"{version:020}.json" for version in (1, 2, 3, 4)]
 
 
 def test_a_refused_checkpoint_is_no_refused_commit(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_module, "CHECKPOINT", 3)
+    monkeypatch.setattr("embedstore.table.CHECKPOINT", 3)
     pointer = table.root / "_delta_log/_last_checkpoint"
     pointer.mkdir()
     for i in range(4):
@@ -92,7 +93,7 @@ def test_a_log_without_a_commit_is_no_table(tmp_path: Path) -> None:
     """A process that died while it made a store left the folder; the next may go on."""
     root = tmp_path / "s"
     (root / "_delta_log").mkdir(parents=True)
-    assert not is_table(root)
+    assert not Folder(root).has_table()
     with pytest.raises(NotAStoreError, match="no store"):
         Store.open(root)
     assert make.store(root).append(make.chips([1])) == 1
@@ -136,7 +137,7 @@ def test_a_commit_that_the_disk_does_not_confirm_stands_and_says_so(
     def refuse(_path: Path) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(table_module, "sync_file", refuse)
+    monkeypatch.setattr(home, "sync_file", refuse)
     with pytest.raises(StorageError, match=r"version 1 .* stands"):
         table.commit([part(table, [1])], [], {})
     assert [f.rows for f in Table(table.root).files()] == [1]
