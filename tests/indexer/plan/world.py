@@ -81,7 +81,15 @@ def item(
 
 
 def tiling(
-    folder: Path, columns: int, rows: int, *, step: int, size: int, crs: str = "EPSG:32633", name: str = "t", **more: Any
+    folder: Path,
+    columns: int,
+    rows: int,
+    *,
+    step: int,
+    size: int,
+    crs: str = "EPSG:32633",
+    name: str = "t",
+    **more: Any,
 ) -> list[dict[str, Any]]:
     """Make scenes beside each other, `step` pixels apart: they overlap where it is less than their size."""
     return [
