@@ -19,7 +19,7 @@ from embedstore.errors import InputError
 from indexer.channel import Channel, Stopped
 from indexer.layers import Layer, Look, close, open_layers
 from indexer.rasters import block_cache
-from indexer.units import TILE, Scene, Tile, Unit, pending
+from indexer.units import TILE, Ledger, Scene, Tile, Unit, pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstore.spec import Modality
-    from embedstore.store import Store
     from indexer.encoders.base import Encoder
 
 BATCH_BYTES = 64 << 20
@@ -101,9 +100,13 @@ class Pipeline:
         Where to commit; used by the writer alone.
     asked
         The same store, opened again, for the readers' questions.
+    cores
+        How many of the machine's to use, if not all.
     """
 
-    def __init__(self, scenes: Sequence[Scene], encoder: Encoder, store: Store, asked: Store) -> None:
+    def __init__(
+        self, scenes: Sequence[Scene], encoder: Encoder, store: Ledger, asked: Ledger, cores: int | None = None
+    ) -> None:
         self.tally = Tally()
         self._encoder = encoder
         self._store = store
@@ -112,10 +115,11 @@ class Pipeline:
         chip = 4 * self._bands * encoder.spec.chip_size**2
         self._capacity = max(1, min(encoder.batch, BATCH_BYTES // chip))
         # Reading takes a fraction of the time of a forward pass; more readers than that only fight over the caches.
-        readers = max(1, min(MOST_READERS, (os.cpu_count() or 1) // 2))
+        readers = max(1, min(MOST_READERS, (cores or os.cpu_count() or 1) // 2))
+        lanes = min(encoder.lanes, cores) if cores and encoder.device == "cpu" else encoder.lanes
         # As many chips wait as keep the lanes busy while the next tile is read.
-        self._batches: Channel[Batch] = Channel(encoder.lanes + max(2, AHEAD // self._capacity), readers)
-        self._finished: Channel[Unit] = Channel(2, readers + encoder.lanes)
+        self._batches: Channel[Batch] = Channel(lanes + max(2, AHEAD // self._capacity), readers)
+        self._finished: Channel[Unit] = Channel(2, readers + lanes)
         self._spare: queue.SimpleQueue[Batch] = queue.SimpleQueue()
         self._rasters = [raster for scene in scenes for raster in scene.plan.layers.values()]
         self._tiles = self._plan(scenes, asked)
@@ -125,10 +129,7 @@ class Pipeline:
         self._passed = 0
         self._threads = [
             *(threading.Thread(target=self._guard, args=(self._read,), name=f"reader-{i}") for i in range(readers)),
-            *(
-                threading.Thread(target=self._guard, args=(self._encode,), name=f"lane-{i}")
-                for i in range(encoder.lanes)
-            ),
+            *(threading.Thread(target=self._guard, args=(self._encode,), name=f"lane-{i}") for i in range(lanes)),
             threading.Thread(target=self._guard, args=(self._write,), name="writer"),
         ]
 
@@ -172,7 +173,7 @@ class Pipeline:
             if work == self._write:
                 self._idle.set()
 
-    def _plan(self, scenes: Sequence[Scene], asked: Store) -> Iterator[Tile]:
+    def _plan(self, scenes: Sequence[Scene], asked: Ledger) -> Iterator[Tile]:
         """Yield the tiles of all units in turn."""
         for scene in scenes:
             for unit, already in pending(scene, asked, self._encoder.spec.fingerprint):

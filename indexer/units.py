@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +13,35 @@ import shapely
 from embedstore import schema, spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from embedstore.store import Store
     from indexer.chips import Block, ChipPlan
 
 TILE = 1024
 """Pixels along a side of what is read at once: whole blocks of any tiled GeoTIFF, and small beside memory."""
+
+
+class Ledger(Protocol):
+    """What units need to know of a :class:`embedstore.store.Store`, and where they go."""
+
+    @property
+    def deletions(self) -> int:
+        """How often rows were deleted."""
+        ...
+
+    def unit_done(self, unit: str) -> bool:
+        """Tell whether a unit of work is committed."""
+        ...
+
+    def held(self, ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Tell which chips are there."""
+        ...
+
+    def append(self, chips: pa.Table, unit: str | None = None) -> int:
+        """Append chips; return how many were new."""
+        ...
 
 
 @dataclass(eq=False)
@@ -164,7 +184,7 @@ class Tile:
         return top, left, int(row.max()) + size - top, int(col.max()) + size - left
 
 
-def pending(scene: Scene, store: Store, fingerprint: str) -> Iterator[tuple[Unit | None, int]]:
+def pending(scene: Scene, store: Ledger, fingerprint: str) -> Iterator[tuple[Unit | None, int]]:
     """Yield for each block the unit of what is still to do (None if nothing), and how many chips are done already.
 
     Parameters

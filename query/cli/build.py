@@ -9,6 +9,7 @@ import typer
 
 from embedstore.errors import PlanError
 from query.cli import progress, values
+from query.cli.options import Address, Engine
 from query.cli.screen import count, emit, one_line, say
 from query.cli.values import AsJson, StoreFolder
 
@@ -48,22 +49,34 @@ def encode(
     plan: Annotated[
         Path | None, typer.Option(help="Instead of scenes, what `embedstore plan` wrote.", metavar="F")
     ] = None,
+    engine: Engine = "local",
+    address: Address = None,
+    gpus: Annotated[
+        float,
+        typer.Option(
+            help="GPUs of a worker on Ray; a fraction lets several share one.", metavar="N", rich_help_panel="Machines"
+        ),
+    ] = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """Cut scenes into chips, turn them into vectors and add them to a store.
 
     Run again after an interruption, it goes on where it stopped; nothing is done or stored twice.
     """
+    from indexer import engines
+
     if plan is not None:
         _only_the_plan(SCENE=scenes, encoder=encoder, aoi=aoi, chip_size=chip_size, stride=stride, datetime=datetime)
         import indexer.plan.encode
 
-        with progress.chips() as update:
-            report = indexer.plan.encode.encode_plan(plan, store, bands=values.words(bands), progress=update)
+        with engines.choose(engine, address, gpus) as started, progress.chips() as update:
+            report = indexer.plan.encode.encode_plan(
+                plan, store, bands=values.words(bands), progress=update, engine=started
+            )
     else:
         import indexer.encode
 
-        with progress.chips() as update:
+        with engines.choose(engine, address, gpus) as started, progress.chips() as update:
             report = indexer.encode.encode(
                 scenes or [],
                 store,
@@ -74,6 +87,7 @@ def encode(
                 bands=values.words(bands),
                 datetime=datetime,
                 progress=update,
+                engine=started,
             )
     emit(report.to_dict(), str(report).splitlines()[:1], as_json)
     for _, message in report.scenes_failed:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-_WHERE, _LABELS = "Where and when", "Labels"
+_WHERE, _LABELS, _MACHINES = "Where and when", "Labels", "Machines"
 
 Bbox = Annotated[
     str | None,
@@ -40,3 +40,14 @@ LabelColumn = Annotated[
     typer.Option("--label-column", help="Property or column of the class.", metavar="C", rich_help_panel=_LABELS),
 ]
 Method = Annotated[str, typer.Option(help="How to learn.", metavar="knn|probe|forest|prototype")]
+Engine = Annotated[
+    str, typer.Option(help="This process, or a Ray cluster.", metavar="local|ray", rich_help_panel=_MACHINES)
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the Ray cluster: auto, HOST:6379; one of its own on this machine if not given.",
+        metavar="A",
+        rich_help_panel=_MACHINES,
+    ),
+]

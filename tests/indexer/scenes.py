@@ -58,3 +58,11 @@ def write(
         if mask is not None:
             target.write_mask(mask)
     return path
+
+
+def damage(path: Path) -> None:
+    """Overwrite a stretch of the pixels of a GeoTIFF; it opens, and some of it cannot be read."""
+    whole = path.read_bytes()
+    path.write_bytes(
+        whole[: len(whole) // 4] + b"\xff" * (len(whole) // 8) + whole[len(whole) // 4 + len(whole) // 8 :]
+    )
