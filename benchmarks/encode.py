@@ -150,7 +150,7 @@ def prepare(case: Case, scene: Path, folder: Path) -> tuple[Path, Encoder]:
     drawn = sample.draw([ChipPlan(raster, "optical", size, size)], case.bands or raster.bands.names)
     spec = registry.make(case.encoder, drawn, weights)
     store = Store.create(folder / "empty", spec, GridSpec.for_chips(size * spec.gsd), weights / "weights.safetensors")
-    return store.path, registry.load(store.encoder_folder, spec)
+    return store.home.folder, registry.load(store.encoder_folder, spec)
 
 
 def main() -> None:

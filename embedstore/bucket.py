@@ -16,6 +16,7 @@ import shutil
 import stat
 import tempfile
 import threading
+import time
 import uuid
 import weakref
 from collections import Counter, OrderedDict
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from embedstore.cloud import Address
 
-PIECE = 16 << 20
+PIECE = 8 << 20
 """Bytes of one request: large enough that the wait for an answer is a small part of it."""
 AT_ONCE = 8
 """Requests under way at a time."""
@@ -46,6 +47,8 @@ SMALL = 4 << 20
 """A file up to this size is copied when a part of it is asked for: one request more or less is all the difference."""
 AGAIN = 3
 """Likewise a file of any size that is asked for so often."""
+FRESH_S = 2.0
+"""Seconds for which nobody looks again whether there is something new."""
 HELD = 256
 """Segments that are kept from being removed, those opened last."""
 
@@ -71,6 +74,8 @@ class Bucket:
         with storage_errors("make a folder for copies (EMBEDSTORE_CACHE_DIR)", self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self._asked: Counter[Path] = Counter()
+        self._signature: object = None
+        self._looked = -FRESH_S
         self._held: OrderedDict[Path, int] = OrderedDict()
         self._lock = threading.Lock()
         weakref.finalize(self, _let_go, self._held)
@@ -207,15 +212,16 @@ class Bucket:
         return other
 
     def signature(self, version: int) -> object:
-        """Return whether the next version is there, and the ETag of the live index: two small requests."""
+        """Return the newest commit and the live index: two small requests, and none for :data:`FRESH_S` seconds."""
+        if time.monotonic() - self._looked < FRESH_S:
+            return self._signature
+        log, offset = "_delta_log", f"_delta_log/{version:020}.json"
         with refusals("look at", self):
-            return tuple(self._etag(name) for name in (f"_delta_log/{version + 1:020}.json", "_index/CURRENT"))
-
-    def _etag(self, key: str) -> str | None:
-        try:
-            return obstore.head(self._store, key)["e_tag"]
-        except FileNotFoundError:
-            return None
+            names = (str(one["path"]) for page in obstore.list(self._store, log, offset=offset) for one in page)
+            newest = max((name for name in names if name.endswith(".json")), default=offset)
+        current = self._get(self.folder / "_index" / "CURRENT")
+        self._signature, self._looked = (newest, current and current[1]["e_tag"]), time.monotonic()
+        return self._signature
 
     def _key(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()

@@ -180,7 +180,7 @@ def why(error: Exception, where: object) -> str:
     if not names:
         return f"{said}."
     text = str(error)
-    if re.search(r"169\.254\.|metadata\.google|metadata/identity|no providers in chain|MissingCredentials", text):
+    if re.search(r"169\.254\.|metadata\.google|metadata/identity|no providers in chain|Missing (AccessKeyId|SecretAccessKey)", text):
         return f"no credentials were found. Set {names}."
     if re.search(r"\b(401|403)\b|PermissionDenied|Unauthenticated|privileges|AccessDenied|InvalidAccessKey", text):
         return f"the credentials were refused ({said}). Check {names}."

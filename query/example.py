@@ -96,7 +96,7 @@ def stored(snapshot: Snapshot, ids: Sequence[str]) -> NDArray[np.float32]:
         out[at] = piece.segment.take_vectors(rows)
         known[at] = True
     if not known.all():
-        raise UnknownIdError(f"the store {snapshot.root} holds no chip {ids[int(np.argmin(known))]!r}.")
+        raise UnknownIdError(f"the store {snapshot.home} holds no chip {ids[int(np.argmin(known))]!r}.")
     return to_unit(out)
 
 
@@ -119,7 +119,7 @@ def nearest_chip(snapshot: Snapshot, lon: float, lat: float) -> str:
     lon = (lon + 180) % 360 - 180
     candidates = [_nearest_in(piece, lon, lat) for piece in snapshot.pieces]
     if not candidates:
-        raise QueryError(f"the store {snapshot.root} is empty; encode a scene first.")
+        raise QueryError(f"the store {snapshot.home} is empty; encode a scene first.")
     metres, piece, row = min(candidates, key=lambda c: c[0])
     reach = 2 * snapshot.encoder.chip_size * snapshot.encoder.gsd
     if metres > reach:

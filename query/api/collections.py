@@ -53,9 +53,9 @@ class Collection:
         self.id = path.absolute().name
         self.path = path
         self.engine = Engine(path)
-        self.shelf = Shelf(self.engine.store.path, settings.cache_mb << 20)
+        self.shelf = Shelf(self.engine.store.home, settings.cache_mb << 20)
         self.tiles = Tiles(lambda: self.version, settings.tile_cache_mb << 20)
-        self._scenes = Scenes(self.engine.store.path)
+        self._scenes = Scenes(self.engine.store.home)
         self._seen = self._signature()
         self._moving = threading.Lock()
         self._described: tuple[int, dict[str, Any]] | None = None
@@ -92,13 +92,9 @@ class Collection:
                 self._seen = signature
                 LOG.info("moved on", extra={"fields": {"collection": self.id, "version": self.version}})
 
-    def _signature(self) -> tuple[int, int]:
-        """Return what changes with every commit and every index: two times of the file system."""
-        current = self.engine.store.catalog.folder / "CURRENT"
-        return (
-            (self.engine.store.path / "_delta_log").stat().st_mtime_ns,
-            current.stat().st_mtime_ns if current.exists() else 0,
-        )
+    def _signature(self) -> object:
+        """Return what changes with every commit and every index."""
+        return self.engine.store.home.signature(self.version)
 
     def session(self, limits: Limits) -> Session:
         """Return the SQL session of the version that is answered from; the one before lives on for its statements."""

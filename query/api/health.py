@@ -23,7 +23,7 @@ async def healthz() -> JSONResponse:
 def readyz(service: Served) -> JSONResponse:
     """Say that every collection can be asked."""
     for one in service.collections:
-        if not (one.engine.store.path / "_delta_log").is_dir():
+        if not one.engine.store.home.has_table():
             raise Problem(503, f"the collection {one.id} has lost its store.")
     if not service.settings.jobs_folder.is_dir():
         raise Problem(503, "the folder of jobs is gone.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +14,8 @@ from embedstore.errors import DamageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from embedstore.home import Home
 
 FIELDS = ("item", "href", "modality")
 
@@ -48,12 +50,12 @@ class Scenes:
 
     Parameters
     ----------
-    root
-        The store's folder.
+    home
+        The store's files.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, home: Home) -> None:
+        self._home = home
         self._of_file: dict[str, frozenset[Scene]] = {}
         self._lock = threading.Lock()
 
@@ -69,16 +71,16 @@ class Scenes:
             found: set[Scene] = set()
             for file in files:
                 if file not in self._of_file:
-                    self._of_file[file] = _read(self._root / file)
+                    self._of_file[file] = _read(self._home.readable(self._home.folder / file), file)
                 found |= self._of_file[file]
         return {scene.item: scene for scene in sorted(found)}
 
 
-def _read(path: Path) -> frozenset[Scene]:
+def _read(source: Path | BinaryIO, path: str) -> frozenset[Scene]:
     found: set[Scene] = set()
     columns = [f"inputs.list.element.{name}" for name in FIELDS]
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(source, pre_buffer=not isinstance(source, Path)) as file:
             for batch in file.iter_batches(columns=columns):
                 inputs = batch.column("inputs").flatten()
                 table = pa.table({name: inputs.field(name) for name in FIELDS}).group_by(list(FIELDS)).aggregate([])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +15,10 @@ from embedstore.errors import DamageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from embedstore.home import Home
 
 Key = tuple[str, int, str]
 
@@ -26,14 +28,14 @@ class Shelf:
 
     Parameters
     ----------
-    root
-        The store's folder.
+    home
+        The store's files.
     most
         Bytes that are kept.
     """
 
-    def __init__(self, root: Path, most: int) -> None:
-        self._root, self._most, self._held = root, most, 0
+    def __init__(self, home: Home, most: int) -> None:
+        self._home, self._most, self._held = home, most, 0
         self._columns: OrderedDict[Key, pa.Array] = OrderedDict()
         self._ends: dict[str, NDArray[np.int64]] = {}
         self._lock, self._reading = threading.Lock(), threading.Lock()
@@ -88,7 +90,7 @@ class Shelf:
                     with self._file(path) as file:
                         read = file.read_row_group(group, [name])[name].combine_chunks()
                 except (OSError, pa.ArrowException) as error:
-                    raise _damaged(self._root / path, error) from error
+                    raise _damaged(f"{self._home}/{path}", error) from error
                 found = pa.concat_arrays(read.chunks) if isinstance(read, pa.ChunkedArray) else read
                 self._keep(key, found)
         return found
@@ -108,10 +110,12 @@ class Shelf:
 
     def _file(self, path: str) -> pq.ParquetFile:
         try:
-            return pq.ParquetFile(self._root / path, page_checksum_verification=True)
+            source = self._home.readable(self._home.folder / path)
+            remote = not isinstance(source, Path)  # then what lies close is read at once
+            return pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=remote)
         except (OSError, pa.ArrowException) as error:
-            raise _damaged(self._root / path, error) from error
+            raise _damaged(f"{self._home}/{path}", error) from error
 
 
-def _damaged(path: Path, error: Exception) -> DamageError:
+def _damaged(path: str, error: Exception) -> DamageError:
     return DamageError(f"the data file {path} cannot be read ({error}). Run `embedstore verify`.")

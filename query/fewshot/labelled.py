@@ -145,7 +145,7 @@ def _by_id(snapshot: Snapshot, given: Ids) -> Found:
     rows = Rows.find(snapshot, ids)
     if (unknown := np.flatnonzero(rows.piece < 0)).size:
         raise UnknownIdError(
-            f"{len(unknown)} of {len(ids)} labelled ids are not in the store {snapshot.root}; the first is "
+            f"{len(unknown)} of {len(ids)} labelled ids are not in the store {snapshot.home}; the first is "
             f"{ids[unknown[0]]!r}."
         )
     return rows, np.array(list(given.classes.values())), np.arange(len(ids)), ()
@@ -157,7 +157,7 @@ def _by_place(snapshot: Snapshot, given: Shapes) -> Found:
     count, hit = len(given.classes), len(np.unique(marks.feature))
     if not hit:
         raise LabelError(
-            f"none of the {count} labels lies on a chip of the store {snapshot.root}; label places inside the "
+            f"none of the {count} labels lies on a chip of the store {snapshot.home}; label places inside the "
             "encoded area, in degrees, longitude first."
         )
     notes = (f"{count - hit} of {count} labels lie where the store has no chip",) if hit < count else ()

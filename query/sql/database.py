@@ -17,6 +17,7 @@ from query.sql.functions import Functions
 from query.sql.partitions import Partitions
 
 if TYPE_CHECKING:
+    from embedstore.snapshot import Snapshot
     from query.engine import Engine
     from query.sql.limits import Limits
 
@@ -64,11 +65,20 @@ class Database:
         functions = Functions(engine, Partitions.of(snapshot), limits.rows if limits else None)
         for name, of in {**h3.FUNCTIONS, **functions.table(trusted=limits is None)}.items():
             self._connection.create_function(name, of[0], of[1], of[2], type="arrow")
-        files = [str(snapshot.root / file.path) for file in snapshot.files]
+        files = self._files(snapshot)
         for definition in statements(files, engine.store.encoder.dimension, trusted=limits is None):
             self._connection.execute(definition)
         if limits:
             self._lock(files, limits, temporary)
+
+    def _files(self, snapshot: Snapshot) -> list[str]:
+        """Return how statements name the data files; those of an object store come here when they are opened."""
+        if isinstance(snapshot.home.path, Path):
+            return [str(snapshot.root / file.path) for file in snapshot.files]
+        from query.sql.remote import SnapshotFiles  # noqa: PLC0415 - needs an extra
+
+        self._connection.register_filesystem(SnapshotFiles(snapshot))
+        return [SnapshotFiles.uri(file.path) for file in snapshot.files]
 
     def _lock(self, files: list[str], limits: Limits, temporary: Path | None) -> None:
         """Leave a statement nothing to read but the snapshot's own files, and nothing to change."""

@@ -38,7 +38,9 @@ class Partitions:
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
         """Read the bounds that Delta's log gives each file; a file without them may lie anywhere."""
-        actions = pa.table(DeltaTable(str(snapshot.root), version=snapshot.version).get_add_actions(flatten=True))
+        home = snapshot.home
+        table = DeltaTable(home.path, version=snapshot.version, storage_options=home.delta_options)
+        actions = pa.table(table.get_add_actions(flatten=True))
         sides = []
         for name, anywhere in _WORLD.items():
             end, _, side = name.partition(".")

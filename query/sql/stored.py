@@ -52,7 +52,7 @@ def vectors(snapshot: Snapshot, ids: NDArray[Any], cells: NDArray[np.int64]) -> 
             known[missing[at]] = True
     if not known.all():
         raise DamageError(
-            f"{np.count_nonzero(~known)} rows of {snapshot.root} are in no segment; run `embedstore verify`."
+            f"{np.count_nonzero(~known)} rows of {snapshot.home} are in no segment; run `embedstore verify`."
         )
     return out
 

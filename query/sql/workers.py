@@ -49,7 +49,7 @@ class Workers:
         Of each statement.
     """
 
-    def __init__(self, store: Path, version: int, limits: Limits) -> None:
+    def __init__(self, store: str | Path, version: int, limits: Limits) -> None:
         self._about = {"store": str(store), "version": version, "limits": asdict(limits)}
         self._limits = limits
         self._lock = threading.Lock()

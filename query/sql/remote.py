@@ -1,0 +1,65 @@
+"""The data files of a store in an object store, as DuckDB opens them: copied here first, one by one, once it asks.
+
+DuckDB chooses the files of a statement by partition and asks for these alone. It has no network of its own: what it can
+open is what this answers for, the files of one snapshot and nothing else.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+    from embedstore.snapshot import Snapshot
+
+PROTOCOL = "embedstore"
+
+
+class SnapshotFiles(AbstractFileSystem):  # type: ignore[misc]
+    """The files of one snapshot, read-only, under ``embedstore://``.
+
+    Parameters
+    ----------
+    snapshot
+        The version whose files these are.
+    """
+
+    protocol = PROTOCOL
+    cachable = False
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
+        self._home = snapshot.home
+        self._sizes = {file.path: file.size for file in snapshot.files}
+
+    @staticmethod
+    def uri(path: str) -> str:
+        """Return what a statement calls a data file."""
+        return f"{PROTOCOL}://{path}"
+
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> BufferedReader:
+        """Open the copy of a data file."""
+        name = self._strip_protocol(path)
+        if mode != "rb" or name not in self._sizes:
+            raise PermissionError(f"{name} is no file of this version of the store.")
+        return self._home.here(self._home.folder / name).open("rb")
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        """Return a data file's name and size."""
+        name = self._strip_protocol(path)
+        if name not in self._sizes:
+            raise FileNotFoundError(name)
+        return {"name": name, "size": self._sizes[name], "type": "file"}
+
+    def modified(self, path: str) -> datetime:  # noqa: ARG002 - the same for all
+        """Return a moment that never changes, as the files do not."""
+        return datetime.fromtimestamp(0, UTC)
+
+    def glob(self, path: str, **_: Any) -> list[str]:
+        """Return the path itself if it is a data file's; there are no patterns."""
+        name = self._strip_protocol(path)
+        return [name] if name in self._sizes else []
