@@ -106,7 +106,7 @@ def _read(catalogue: str) -> dict[str, Any]:
     pystac = _library("pystac")
     try:
         root = json.loads(pystac.StacIO.default().read_text(catalogue))
-    except (OSError, ValueError) as error:
+    except _errors() as error:
         raise PlanError(
             f"the catalogue {catalogue} cannot be read: {error}. Give the URL of a STAC API, or a file: catalog.json, "
             "a collection, a FeatureCollection of Items, or stac-geoparquet."
@@ -119,7 +119,6 @@ def _read(catalogue: str) -> dict[str, Any]:
 def _api(url: str, question: Question) -> Iterator[dict[str, Any]]:
     """Search an API, once for each side of the antimeridian that the area lies on."""
     client_library = _library("pystac_client")
-    errors = (client_library.exceptions.APIError, _library("pystac").STACError, OSError, ValueError, KeyError)
     try:
         client = client_library.Client.open(url, timeout=TIMEOUT)
         for box in _boxes(question.area):
@@ -131,7 +130,7 @@ def _api(url: str, question: Question) -> Iterator[dict[str, Any]]:
             )
             for item in search.items_as_dicts():
                 yield _absolute(item, url)
-    except errors as error:
+    except (client_library.exceptions.APIError, *_errors()) as error:
         raise PlanError(
             f"the STAC API {url} failed: {str(error) or type(error).__name__}. Nothing was planned; try again later, "
             "or check the URL, the dates and the collections."
@@ -159,7 +158,7 @@ def _static(href: str, faults: list[Fault]) -> Iterator[dict[str, Any]]:
         seen.add(at)
         try:
             found = reader.read_stac_object(at)
-        except (pystac.STACError, OSError, ValueError, KeyError, TypeError) as error:
+        except _errors() as error:
             faults.append(Fault(at, f"the link leads to nothing that can be read ({error})"))
             continue
         if isinstance(found, pystac.Item):
@@ -192,6 +191,18 @@ def _absolute(item: Any, base: str) -> dict[str, Any]:
     named = assets.items() if isinstance(assets, dict) else ()
     usable = {name: a for name, a in named if isinstance(a, dict) and isinstance(a.get("href"), str)}
     return {**item, "assets": {name: {**a, "href": absolute(a["href"], base)} for name, a in usable.items()}}
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """Return what reading and understanding a document of others may raise."""
+    return (
+        _library("pystac").STACError,
+        _library("urllib3").exceptions.HTTPError,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+    )
 
 
 def _library(name: str) -> Any:
