@@ -26,6 +26,7 @@ HEAVY = {"torch", "timm", "faiss", "sklearn", "pyarrow", "rasterio", "duckdb", "
 LAZY = {"torch", "timm", "faiss", "sklearn"}
 COMMANDS = (
     "demo",
+    "plan",
     "encode",
     "index",
     "import",
@@ -34,6 +35,7 @@ COMMANDS = (
     "classify",
     "suggest",
     "change",
+    "export",
     "serve",
     "simulate",
     "pretrain",

@@ -15,9 +15,11 @@ from query.cli import (
     change,
     classify,
     demo,
+    export,
     housekeeping,
     import_,
     models,
+    plan,
     pretrain,
     search,
     serve,
@@ -42,6 +44,7 @@ app = typer.Typer(
 )
 for group in (
     demo,
+    plan,
     build,
     import_,
     search,
@@ -49,6 +52,7 @@ for group in (
     classify,
     suggest,
     change,
+    export,
     serve,
     simulate,
     pretrain,
