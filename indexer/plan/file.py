@@ -100,6 +100,7 @@ def write(path: str | Path, work: Iterable[WorkUnit], parameters: dict[str, Any]
     shapes = shapely.from_wkb([row["geometry"] for row in rows])
     types = sorted({shape.geom_type for shape in shapes})
     said = {"version": VERSION, "parameters": parameters, "estimate": estimate}
+    said["sha256"] = spec.digest(said)
     geo = schema.geo_key(tuple(float(v) for v in shapely.total_bounds(shapes)), types)  # type: ignore[arg-type]
     table = pa.Table.from_pylist(
         rows, SCHEMA.with_metadata({b"geo": json.dumps(geo).encode(), KEY: spec.canonical_json(said)})
@@ -120,18 +121,21 @@ def read(path: str | Path) -> Plan:
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            said = json.loads((file.schema_arrow.metadata or {}).get(KEY, b"null"))
-            if said is not None and said["version"] == VERSION:
-                table = file.read().combine_chunks()
-                return Plan(_Units(table), said["parameters"], said["estimate"])
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+            said = json.loads((file.schema_arrow.metadata or {}).get(KEY, b"{}"))
+            table = file.read().combine_chunks() if said.get("version") == VERSION else None
+    except (OSError, pa.ArrowException, ValueError, AttributeError) as error:
         raise PlanError(f"the plan {path} cannot be read: {error}. Make it again with `embedstore plan`.") from error
-    if said is None:
+    if not said:
         raise PlanError(f"{path} is Parquet, but no plan; make one with `embedstore plan`.")
-    raise PlanError(
-        f"{path} is a plan of format {said['version']}, and this release reads format {VERSION}. Make it again with "
-        "`embedstore plan`, or use the release that made it."
-    )
+    if table is None:
+        raise PlanError(
+            f"{path} is a plan of format {said.get('version')}, and this release reads format {VERSION}. Make it again "
+            "with `embedstore plan`, or use the release that made it."
+        )
+    sealed = {key: value for key, value in said.items() if key != "sha256"}
+    if said.get("sha256") != spec.digest(sealed) or table.schema.names != SCHEMA.names:
+        raise PlanError(f"the plan {path} is not as it was written. Make it again with `embedstore plan`.")
+    return Plan(_Units(table), said["parameters"], said["estimate"])
 
 
 class _Units(Sequence[WorkUnit]):
