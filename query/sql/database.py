@@ -12,11 +12,13 @@ import pyarrow as pa
 from embedstore import errors
 from embedstore.errors import EmbedstoreError, LimitError, MissingExtraError, SqlError
 from query.sql import h3, statement
-from query.sql.definitions import statements, text
+from query.sql.definitions import statements, suffix, text
 from query.sql.functions import Functions
 from query.sql.partitions import Partitions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from embedstore.snapshot import Snapshot
     from query.engine import Engine
     from query.sql.limits import Limits
@@ -38,6 +40,8 @@ class Database:
         What each statement may use, which also makes it refuse everything but a single SELECT; None trusts the caller.
     temporary
         Folder for intermediate results; with limits, none if None.
+    attached
+        Engines of other stores by the schema in which theirs stands; none for strangers.
 
     Attributes
     ----------
@@ -45,7 +49,13 @@ class Database:
         Whether a statement was stopped for time or memory. DuckDB may hold then what it took, and tell nobody.
     """
 
-    def __init__(self, engine: Engine, limits: Limits | None = None, temporary: Path | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        limits: Limits | None = None,
+        temporary: Path | None = None,
+        attached: Mapping[str, Engine] | None = None,
+    ) -> None:
         import duckdb  # noqa: PLC0415 - only statements pay for the import
 
         self._engine = engine
@@ -61,24 +71,35 @@ class Database:
         )
         self._connection.execute(f"LOAD {text(spatial_extension())}")
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
-        snapshot = engine.snapshot
-        functions = Functions(engine, Partitions.of(snapshot), limits.rows if limits else None)
-        for name, of in {**h3.FUNCTIONS, **functions.table(trusted=limits is None)}.items():
+        for name, of in h3.FUNCTIONS.items():
             self._connection.create_function(name, of[0], of[1], of[2], type="arrow")
-        files = self._files(snapshot)
-        for definition in statements(files, engine.store.encoder.dimension, trusted=limits is None):
-            self._connection.execute(definition)
+        files = self._define(engine, "")
+        for schema, other in (attached or {}).items():
+            self._define(other, schema)
         if limits:
             self._lock(files, limits, temporary)
 
-    def _files(self, snapshot: Snapshot) -> list[str]:
+    def _define(self, engine: Engine, schema: str) -> list[str]:
+        """Define the views and functions of one store, its own in no schema; return its data files."""
+        trusted = self._limits is None
+        functions = Functions(engine, Partitions.of(engine.snapshot), self._limits.rows if self._limits else None)
+        for name, of in functions.table(trusted=trusted).items():
+            if not (schema and name == "_box"):  # which is the same for all
+                self._connection.create_function(name + suffix(schema), of[0], of[1], of[2], type="arrow")
+        files = self._files(engine.snapshot, schema)
+        for definition in statements(files, engine.store.encoder.dimension, trusted=trusted, attached=schema):
+            self._connection.execute(definition)
+        return files
+
+    def _files(self, snapshot: Snapshot, schema: str) -> list[str]:
         """Return how statements name the data files; those of an object store come here when they are opened."""
         if isinstance(snapshot.home.path, Path):
             return [str(snapshot.root / file.path) for file in snapshot.files]
         from query.sql.remote import SnapshotFiles  # noqa: PLC0415 - needs an extra
 
-        self._connection.register_filesystem(SnapshotFiles(snapshot))
-        return [SnapshotFiles.uri(file.path) for file in snapshot.files]
+        known = SnapshotFiles.called(schema) if schema else SnapshotFiles
+        self._connection.register_filesystem(known(snapshot))
+        return [known.uri(file.path) for file in snapshot.files]
 
     def _lock(self, files: list[str], limits: Limits, temporary: Path | None) -> None:
         """Leave a statement nothing to read but the snapshot's own files, and nothing to change."""

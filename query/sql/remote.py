@@ -36,10 +36,15 @@ class SnapshotFiles(AbstractFileSystem):  # type: ignore[misc]
         self._home = snapshot.home
         self._sizes = {file.path: file.size for file in snapshot.files}
 
-    @staticmethod
-    def uri(path: str) -> str:
+    @classmethod
+    def called(cls, name: str) -> type[SnapshotFiles]:
+        """Return the same under a protocol of its own, for another store in the same connection."""
+        return type("AttachedFiles", (cls,), {"protocol": f"{PROTOCOL}-{name.replace('_', '-')}"})
+
+    @classmethod
+    def uri(cls, path: str) -> str:
         """Return what a statement calls a data file."""
-        return f"{PROTOCOL}://{path}"
+        return f"{cls.protocol}://{path}"
 
     def _open(self, path: str, mode: str = "rb", **_: Any) -> BufferedReader:
         """Open the copy of a data file."""

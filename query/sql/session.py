@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Self
 
+from embedstore.errors import SqlError
 from query.sql.database import Database
 from query.sql.workers import Workers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     import pyarrow as pa
 
     from query.engine import Engine
     from query.sql.limits import Limits
+
+
+_TAKEN = frozenset({"main", "temp", "system", "memory", "pg_catalog", "information_schema"})
 
 
 class Session:
@@ -24,6 +32,15 @@ class Session:
     limits
         What each statement may use. With limits, only a single SELECT is answered, in a process of its own that can
         reach no file but the snapshot's. None trusts the statements: they run here and may do what DuckDB can.
+    attached
+        Other stores by name, each as it is now, for trusted statements: theirs are ``NAME.embeddings``,
+        ``NAME.nearest(…)``, ``NAME.chip_vector(…)`` and so on. Vectors of two stores compare only if one encoder made
+        both, which nobody checks.
+
+    Raises
+    ------
+    SqlError
+        If a name cannot be that of a schema, or strangers would get other stores.
 
     Notes
     -----
@@ -46,13 +63,17 @@ class Session:
     ...     session.query("SELECT count(*) FROM embeddings").to_pandas()
     """
 
-    def __init__(self, engine: Engine, limits: Limits | None = None) -> None:
+    def __init__(
+        self, engine: Engine, limits: Limits | None = None, attached: Mapping[str, str | Path] | None = None
+    ) -> None:
         self.version = engine.snapshot.version
+        _check_names(attached or {}, limits)
         path = engine.store.path
         self._answers: Database | Workers
         if limits is None:
             # an engine of its own: the one given may move on to another version
-            self._answers = Database(type(engine)(path, self.version))
+            others = {name: type(engine)(other) for name, other in (attached or {}).items()}
+            self._answers = Database(type(engine)(path, self.version), attached=others)
         else:
             self._answers = Workers(path, self.version, limits)
 
@@ -90,3 +111,14 @@ class Session:
     def close(self) -> None:
         """End it; statements that are running may fail."""
         self._answers.close()
+
+
+def _check_names(attached: Mapping[str, str | Path], limits: Limits | None) -> None:
+    if attached and limits is not None:
+        raise SqlError("strangers' statements see one store; attach others for trusted statements only.")
+    for name in attached:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _TAKEN:
+            raise SqlError(
+                f"a store cannot be attached as {name!r}; give it a name of small letters, digits and _, and not "
+                f"{', '.join(sorted(_TAKEN))}."
+            )

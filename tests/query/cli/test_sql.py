@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import geopandas
 
+from tests.embedstore import make
 from tests.query.cli.conftest import CHIPS, FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.query.cli.conftest import Ran
+    from tests.embedstore import make
+from tests.query.cli.conftest import Ran
 
 
 def test_a_table_goes_to_stdout(run: Callable[..., Ran], vectors: Path) -> None:
@@ -47,3 +49,14 @@ def test_mistakes(run: Callable[..., Ran], vectors: Path, tmp_path: Path) -> Non
     run("sql", vectors, "SELECT 1", "--format", "geojson").refused("no column is a geometry")
     run("sql", vectors, "SELECT chip_vector('x')").refused("holds no chip 'x'")
     run("sql", tmp_path, "SELECT 1").refused("no store", code=1)
+
+
+def test_stores_side_by_side(run: Callable[..., Ran], vectors: Path, tmp_path: Path) -> None:
+    make.store(tmp_path / "other", 24).append(make.chips([0, "new"], dimension=24))
+    attach = ("--attach", f"other={tmp_path / 'other'}")
+    counts = "SELECT (SELECT count(*) FROM embeddings) AS a, (SELECT count(*) FROM other.embeddings) AS b"
+    ran = run("sql", vectors, counts, *attach, "--format", "csv")
+    assert ran.out.split() == ["a,b", f"{CHIPS},2"]
+    run("sql", vectors, "SELECT 1", *attach, *attach).refused("its name is taken")
+    run("sql", vectors, "SELECT 1", "--attach", "other").refused("is no NAME=STORE")
+    run("sql", vectors, "SELECT 1", "--attach", f"other={tmp_path / 'none'}").refused("none", code=1)
