@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.embedstore import make
-from tests.query.cli.conftest import Ran
+    from tests.query.cli.conftest import Ran
 
 
 def test_a_table_goes_to_stdout(run: Callable[..., Ran], vectors: Path) -> None:
