@@ -20,7 +20,9 @@ from embedstore.segment import Segment
 from embedstore.segment_draft import SegmentDraft
 from embedstore.spec import QUANTIZERS, IndexSpec
 from embedstore.store import Store
-from indexer import calibrate, codebook
+from indexer import calibrate, codebook, segments
+from indexer.engines.local import Local
+from indexer.segments import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from embedstore.catalog import Calibration, Codebook
     from embedstore.snapshot import Piece, Snapshot
+    from indexer.engines.base import Executor
 
 FLAT_ROWS = 20_000
 """Below this a flat scan is faster than probing, and there is no codebook."""
@@ -39,8 +42,6 @@ NEWS = 0.1
 """Only once the new rows are this share of those it was trained for: training costs about as much as filling them."""
 DEAD = 0.2
 """A segment of which more than this share was deleted is written anew."""
-SHARED = ("vectors.f16", "rows.arrow", "id_order.i32", "zones.f64")
-"""Files of a segment that do not depend on its codebook."""
 FINEST = 2
 """How often the code bytes are doubled where a codebook does not reach the recall asked for."""
 ATTEMPTS = 20
@@ -88,6 +89,7 @@ def build(
     device: str = "auto",
     progress: Callable[[str], None] | None = None,
     quantizer: str | None = None,
+    engine: Executor | None = None,
 ) -> BuildReport:
     """Build or extend the index of a store and make it live.
 
@@ -103,27 +105,38 @@ def build(
         Called with the name of each stage as it begins.
     quantizer
         ``rabitq`` or ``pq`` (see :class:`embedstore.spec.IndexSpec`); if None, that of the live index, else RaBitQ.
+    engine
+        Where segments are written, from :func:`indexer.engines.choose`, started; this process if None. Its workers must
+        reach the store by the same path. Training, calibration and publication are done here.
 
     Raises
     ------
-    NotAStoreError, QueryError, SpecError, StorageError, ConflictError, MissingExtraError
+    NotAStoreError, QueryError, SpecError, StorageError, ConflictError, LimitError, MissingExtraError
         If there is no store, the recall makes no sense, the quantiser is not known, the disk refuses, other builders
-        win every race, or FAISS is not installed.
+        win every race, workers are lost again and again, or FAISS is not installed.
     """
     calibrate.check_recall(recall)
     opened = Store.open(store)
-    return _Build(opened, codebook.resolve_device(device), recall, progress or (lambda _: None), quantizer).run()
+    tell = progress or (lambda _: None)
+    return _Build(opened, codebook.resolve_device(device), recall, tell, quantizer, engine or Local()).run()
 
 
 class _Build:
     """One run, which keeps the times of its stages."""
 
     def __init__(
-        self, store: Store, device: str, recall: float, progress: Callable[[str], None], quantizer: str | None
+        self,
+        store: Store,
+        device: str,
+        recall: float,
+        progress: Callable[[str], None],
+        quantizer: str | None,
+        engine: Executor,
     ) -> None:
         if quantizer is not None:
             IndexSpec.check_quantizer(quantizer)
         self.store, self.device, self.recall, self.quantizer = store, device, recall, quantizer
+        self.engine = engine
         self._tell = progress
         self.seconds: dict[str, float] = {}
         self._stage, self._since = "", time.perf_counter()
@@ -182,22 +195,17 @@ class _Build:
     def _refine(
         self, snapshot: Snapshot, book: Codebook, names: list[str], fineness: int
     ) -> tuple[Codebook, list[str]]:
-        """Return a codebook of finer codes, and the segment of all rows with them; the coarser one is removed.
+        """Return a codebook of finer codes, and segments of the same rows with them; the coarser ones are removed.
 
         Codes of bits keep their rotation and lists; product codes are trained and assigned anew.
         """
-        (name,) = names  # a codebook just trained has all rows in one segment
-        folder = self.store.catalog.segments / name
-        self.store.home.whole(folder)
         bits = IndexSpec(book.factory).quantizer == "rabitq"
         finer = self._train(snapshot, fineness, self.store.catalog.codebook_file(book) if bits else None)
-        coarse = Segment(folder)
-        with SegmentDraft(self.store.catalog.segments) as draft:
-            draft.link(coarse, [*SHARED, "list_of_row.i32"] if bits else SHARED)
-            finest = self._finish(draft, coarse.rows, coarse.manifest.files, finer)
-        self.store.home.remove(folder)
+        shared = (*SHARED, "list_of_row.i32") if bits else SHARED
+        self.stage("fill lists")
+        finest = [segments.refine(self.store, finer, self.device, shared, name) for name in names]
         self.store.home.remove(self.store.catalog.folder / book.name)
-        return finer, [finest]
+        return finer, finest
 
     def _train(self, snapshot: Snapshot, fineness: int, coarser: Path | None = None) -> Codebook:
         self.stage("train")
@@ -213,7 +221,7 @@ class _Build:
         todo = self._todo(snapshot, book)
         names = [p.segment.name for p in snapshot.pieces if p not in todo]
         if todo:
-            names.append(self._write(snapshot, todo, book))
+            names += self._write(snapshot, todo, book, MOST_SEGMENTS - len(names))
         self.stage("calibrate")
         return names, self._calibrate(snapshot, names, book)
 
@@ -237,9 +245,15 @@ class _Build:
             todo += [p for p in snapshot.pieces if p.moved is not None and p not in todo]
         return todo
 
-    def _write(self, snapshot: Snapshot, todo: list[Piece], book: Codebook | None) -> str:
-        """Write one segment of all rows to do, with lists if there is a codebook; return its name."""
+    def _write(self, snapshot: Snapshot, todo: list[Piece], book: Codebook | None, most: int) -> list[str]:
+        """Write all rows to do, with lists if there is a codebook, into one segment or a share for each worker."""
         self.stage("merge")
+        count = min(self.engine.slots, most, sum(p.count for p in todo) // segments.SHARE)
+        if book and count > 1 and all(p.segment.folder.parent == self.store.catalog.segments for p in todo):
+            self.stage("fill lists")
+            names = frozenset(p.segment.name for p in todo)
+            make = segments.Merging(self.store.path, snapshot.version, names, book, self.device)
+            return segments.scatter(self.engine, make, segments.shares(snapshot, todo, count), self.device)
         with SegmentDraft(self.store.catalog.segments) as draft:
             lone = todo[0] if len(todo) == 1 and todo[0].alive is None else None
             if lone:
@@ -248,28 +262,20 @@ class _Build:
                 lone.segment.check_all()
             else:
                 rows, files = segment_rows.merge(snapshot, todo, draft)
-            return self._finish(draft, rows, files, book)
-
-    def _finish(self, draft: SegmentDraft, rows: int, files: Iterable[str], book: Codebook | None) -> str:
-        """Add lists to a segment in the making, if there is a codebook, and seal it; return its name."""
-        if book:
-            self.stage("fill lists")
-            codebook.fill(self.store.catalog.codebook_file(book), draft.folder, rows, self.device)
-        self.stage("seal")
-        encoder = self.store.encoder
-        self.store.home.keep(
-            [draft.seal(rows, encoder.dimension, encoder.fingerprint, files, book.name if book else "")]
-        )
-        return draft.name
+            if book:
+                self.stage("fill lists")
+                codebook.fill(self.store.catalog.codebook_file(book), draft.folder, rows, self.device)
+            self.stage("seal")
+            return [segments.seal(self.store, draft, rows, files, book)]
 
     def _calibrate(self, snapshot: Snapshot, names: list[str], book: Codebook | None) -> Calibration | None:
         if book is None:
             return None
         folders = [self.store.catalog.segments / n for n in names]
-        segments = [Segment(folder) for folder in folders if self.store.home.whole(folder)]
+        opened = [Segment(folder) for folder in folders if self.store.home.whole(folder)]
         alive = {p.segment.name: p.alive for p in snapshot.pieces}
         path = self.store.catalog.codebook_file(book)
-        return calibrate.calibrate(segments, [alive.get(n) for n in names], path)
+        return calibrate.calibrate(opened, [alive.get(n) for n in names], path)
 
     def _sweep(self, damaged: Iterable[Path]) -> None:
         """Remove what was found damaged, now that nothing names it."""

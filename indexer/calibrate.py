@@ -174,7 +174,9 @@ def _codes(
 def _ask(part: Part, coarse: Coarse, probes: int, query: Query, depth: int) -> None:
     """Do what an unfiltered search does in one segment."""
     lists, scores = coarse.nearest(query.rotated, probes)
-    exact.rerank(part.segment, query.vector, _rows(part, query, lists, scores, None, depth), K)
+    rows = _rows(part, query, lists, scores, None, depth)
+    if len(rows):  # a segment of one region holds nothing in the lists of another
+        exact.rerank(part.segment, query.vector, rows, K)
 
 
 def _rows(

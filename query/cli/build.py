@@ -111,14 +111,23 @@ def index(
     quantizer: Annotated[
         str | None, typer.Option(help="How codes are made; that of the live index if not given.", metavar="rabitq|pq")
     ] = None,
+    engine: Engine = "local",
+    address: Address = None,
     as_json: AsJson = False,
 ) -> None:
     """Build the index of a store, or extend it over what was added, and measure its recall."""
     import indexer.build
+    from indexer import engines
 
-    report = indexer.build.build(
-        store, recall=recall, device=device, progress=lambda stage: say(f"{stage} ..."), quantizer=quantizer
-    )
+    with engines.choose(engine, address) as started:
+        report = indexer.build.build(
+            store,
+            recall=recall,
+            device=device,
+            progress=lambda stage: say(f"{stage} ..."),
+            quantizer=quantizer,
+            engine=started,
+        )
     seconds = sum(report.seconds.values())
     kind = report.factory or "flat: exact search"
     line = f"indexed {count(report.rows, 'chip')} in {seconds:.1f} s ({kind}), recall@10 {report.recall:.3f}"
