@@ -194,5 +194,5 @@ def plain(error: Exception) -> str:
     text = str(error).partition("Debug source")[0]
     text = re.sub(r"\x1b\[[0-9;]*m|↳", "", text)
     text = re.sub(r"<\?xml.*?<Code>(.*?)</Code>.*", r"\1", text, flags=re.DOTALL)
-    text = re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", text)  # what follows may be a signature
+    text = re.sub(r"(?<=\S)\?\S*", "", text)  # after a question mark may stand a signature
     return " ".join(text.split()).rstrip(".: ")

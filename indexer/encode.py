@@ -18,7 +18,7 @@ from embedstore.errors import (
 )
 from embedstore.spec import GridSpec
 from embedstore.store import Store
-from indexer import acquisition, sample
+from indexer import acquisition, remote, sample
 from indexer.chips import ChipPlan
 from indexer.encoders import imported, registry
 from indexer.encoders.base import WEIGHTS
@@ -98,8 +98,8 @@ def encode(
     Parameters
     ----------
     scenes
-        Raster files, and STAC Items whose assets are rasters on one grid, named by the encoder's modalities. A raster
-        holds the modalities whose bands it has.
+        Raster files, URLs of COGs (http, https, s3, gs, az; read by ranges), and STAC Items whose assets are rasters on
+        one grid, named by the encoder's modalities. A raster holds the modalities whose bands it has.
     store
         The store's folder or URI; made, with a new encoder, if there is none.
     encoder
@@ -144,7 +144,7 @@ def encode(
         imported.refuse(opened.encoder.name)
     name = encoder or DEFAULT_ENCODER
     kept = {m.name: m.bands for m in opened.encoder.modalities} if opened else None
-    places = open_places([Path(s) for s in scenes], kept or registry.modalities(name), bands, when, failed)
+    places = open_places([remote.named(s) for s in scenes], kept or registry.modalities(name), bands, when, failed)
     if opened:
         _check(opened.encoder, encoder, chip_size, bands, places[0])
     size = opened.encoder.chip_size if opened else chip_size if chip_size is not None else registry.chip_size(name)
@@ -162,7 +162,7 @@ def encode(
             )
         if isinstance(scene.error, EmbedstoreError):
             failed[scene.plan.path] = scene.error
-    if len(failed) == len({Path(s) for s in scenes}):
+    if len(failed) == len({remote.named(s) for s in scenes}):
         raise next(iter(failed.values()))
     seconds = time.monotonic() - began
     return EncodeReport(

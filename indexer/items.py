@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from embedstore.errors import InputError, RasterError
-from indexer import acquisition
+from indexer import acquisition, remote
 from indexer.rasters import Raster, open_raster
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def open_item(path: Path, modalities: Iterable[str], when: datetime | None = Non
     Parameters
     ----------
     path
-        The item, STAC 1.0 or 1.1. Its hrefs are paths, absolute or from its own folder, or ``file:`` URLs.
+        The item, STAC 1.0 or 1.1. Its hrefs are paths, absolute or from its own folder, ``file:`` URLs, or URLs
+        of COGs.
     modalities
         Names of assets; there may be others.
     when
@@ -77,11 +78,13 @@ def _open(path: Path, name: str, asset: Any, item: Any, when: datetime | None) -
     if not isinstance(href, str) or not href:
         raise RasterError(f"the asset {name!r} of the item {path} has no href; give it the path of a raster.")
     parts = urlsplit(href)
-    if len(parts.scheme) > 1 and parts.scheme != "file":  # one letter is a drive
+    away = remote.url(href) is not None
+    if len(parts.scheme) > 1 and parts.scheme != "file" and not away:  # one letter is a drive
         raise RasterError(
-            f"the asset {name!r} of the item {path} is not on this machine: {href}. Download it, and give its path."
+            f"the asset {name!r} of the item {path} is at {parts.scheme}://…, which is not read "
+            "here. Download it, and give its path."
         )
-    file = path.parent / (unquote(parts.path) if parts.scheme == "file" else href)
+    file = href if away else path.parent / (unquote(parts.path) if parts.scheme == "file" else href)
     said = asset.get("datetime") or (item.get("properties") or {}).get("datetime")
     try:
         return open_raster(file, when or (acquisition.parse(str(said)) if said else None))

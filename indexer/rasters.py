@@ -20,7 +20,7 @@ from rasterio.warp import transform as warp
 from rasterio.windows import Window
 
 from embedstore.errors import RasterError
-from indexer import acquisition
+from indexer import acquisition, remote
 from indexer.bands import Bands, alpha_is_a_band, describe
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Raster:
     path
         The file.
     item
-        Identity of its content, ``sha256:<hex>``; never a path.
+        Identity of its content, ``sha256:<hex>`` or :func:`indexer.remote.identity`; never a path.
     crs, transform
         Where its pixels lie: ``transform * (col, row)`` in the CRS. It may be rotated.
     width, height
@@ -97,7 +97,7 @@ def open_raster(path: str | Path, when: datetime | None = None, item: str | None
     Parameters
     ----------
     path
-        Any raster that GDAL reads.
+        Any raster that GDAL reads; or the URL of a COG (http, https, s3, gs, az), of which parts are read.
     when
         When it was taken, if the caller knows better than the file.
     item
@@ -108,7 +108,7 @@ def open_raster(path: str | Path, when: datetime | None = None, item: str | None
     RasterError
         If it cannot be read, or does not say where it lies.
     """
-    path = Path(path)
+    path = remote.named(path)
     with opened(path) as source:
         if source.crs is None or source.transform.is_identity:
             lack = "no CRS" if source.crs is None else "no geotransform"
@@ -165,21 +165,26 @@ def opened(path: Path, driver: str | None = None) -> Iterator[Any]:
     RasterError
         If the file is missing or no raster, or GDAL fails while it is open.
     """
-    with _open(path, driver) as source:
+    with remote.settings(path), _open(path, driver) as source:
         try:
             yield source
         except (RasterioError, OSError) as error:
+            if remote.url(path):
+                raise remote.reason(path, error) from error
             raise RasterError(f"{path} cannot be read: {error}. Is it whole? Fetch it again.") from error
 
 
 def _open(path: Path, driver: str | None = None) -> Any:
-    if not path.is_file():
+    away = remote.url(path) is not None
+    if not away and not path.is_file():
         raise RasterError(f"there is no file {path}; give the path of a raster, for instance a GeoTIFF.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path, driver=driver)
+            return rasterio.open(remote.gdal_name(path), driver=driver or remote.driver(path))
     except (RasterioError, OSError) as error:
+        if away:
+            raise remote.reason(path, error) from error
         raise RasterError(f"{path} cannot be opened: {error}. Is it whole, and a raster? Fetch it again.") from error
 
 
@@ -204,7 +209,10 @@ class Reader:
     def __init__(self, path: Path, bands: Bands, driver: str | None = None) -> None:
         self.path = path
         self.bands = bands
-        self._source = _open(path, driver)
+        with remote.settings(path):
+            self._source = _open(path, driver)
+        # a virtual raster may lead elsewhere
+        self._settings = None if self._source.driver == "VRT" else path
         self._buffer = np.empty(0, self._source.dtypes[0])
         ignored = {MaskFlags.alpha, MaskFlags.per_dataset} if alpha_is_a_band(self._source) else set()
         flags = [set(self._source.mask_flag_enums[i - 1]) - ignored for i in bands.indexes]
@@ -247,9 +255,12 @@ class Reader:
             self._buffer = np.empty(numbers, np.result_type(*self._source.dtypes))
         out = self._buffer[:numbers].reshape(-1, height, width)
         try:
-            self._source.read(list(self.bands.indexes), window=window, out=out)
-            return out, self._valid(out, window)
+            with remote.settings(self._settings):
+                self._source.read(list(self.bands.indexes), window=window, out=out)
+                return out, self._valid(out, window)
         except (RasterioError, OSError) as error:
+            if remote.url(self.path):
+                raise remote.reason(self.path, error) from error
             raise RasterError(
                 f"{self.path} cannot be read at row {row}, column {col}: {error}. Is it whole? Fetch it again."
             ) from error
@@ -277,7 +288,9 @@ class Reader:
 
 
 def _identity(path: Path, source: Any) -> str:
-    """Return the digest of a file's content; of a virtual raster, the digest of those of all the files it names."""
+    """Return the identity of a file's content, its digest if it is here; of a virtual raster, of all its files."""
+    if remote.url(path):
+        return remote.identity(path)
     files = [Path(f) for f in source.files] if source.driver == "VRT" else [path]
     digests = [digest_by_pieces(file) for file in files if file.is_file()]
     return "sha256:" + (digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest())

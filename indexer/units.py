@@ -11,6 +11,7 @@ import pyarrow as pa
 import shapely
 
 from embedstore import schema, spec
+from indexer import remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -140,7 +141,7 @@ class Unit:
         fields = {
             "modality": pa.array([*plan.layers] * n, pa.string()),
             "item": pa.array([r.item for r in rasters] * n, pa.string()),
-            "href": pa.array([r.href or str(r.path.absolute()) for r in rasters] * n, pa.string()),
+            "href": pa.array([remote.href(r.href or r.path) for r in rasters] * n, pa.string()),
             "row": pa.array(block.row.repeat(each), pa.int32()),
             "col": pa.array(block.col.repeat(each), pa.int32()),
             "height": pa.array([plan.size] * n * each, pa.int32()),
