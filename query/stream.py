@@ -48,21 +48,27 @@ def blocks(pieces: Sequence[Piece], selections: Sequence[Selection]) -> Iterator
     DamageError
         If a segment is damaged.
     """
-    decoder, buffer = None, np.empty((0, 0), np.float32)
-    f = faiss()
     for piece, selection in zip(pieces, selections, strict=True):
-        segment = piece.segment
-        if decoder is None:
-            # FAISS decodes half precision in registers, three times faster than numpy casts it
-            decoder = f.IndexScalarQuantizer(segment.dimension, f.ScalarQuantizer.QT_fp16)
-            buffer = np.empty((BLOCK, segment.dimension), np.float32)
-        for start in range(0, selection.count, BLOCK):
-            stop = min(start + BLOCK, selection.count)
-            if selection.rows is None:
-                rows, halves = np.arange(start, stop), segment.read_vectors(start, stop)
-            else:
-                rows = selection.rows[start:stop]
-                halves = np.ascontiguousarray(segment.take_vectors(rows))
-            vectors = buffer[: len(rows)]
-            decoder.sa_decode(halves.view(np.uint8), vectors)
-            yield Block(piece, rows, vectors)
+        yield from _of(piece, selection.rows, selection.count)
+
+
+def of_rows(piece: Piece, rows: NDArray[np.int64]) -> Iterator[Block]:
+    """Yield some rows of one piece, ascending int64 of shape (n,); otherwise as :func:`blocks`."""
+    yield from _of(piece, rows, len(rows))
+
+
+def _of(piece: Piece, chosen: NDArray[np.int64] | None, count: int) -> Iterator[Block]:
+    f, segment = faiss(), piece.segment
+    # FAISS decodes half precision in registers, three times faster than numpy casts it
+    decoder = f.IndexScalarQuantizer(segment.dimension, f.ScalarQuantizer.QT_fp16)
+    buffer = np.empty((min(BLOCK, count), segment.dimension), np.float32)
+    for start in range(0, count, BLOCK):
+        stop = min(start + BLOCK, count)
+        if chosen is None:
+            rows, halves = np.arange(start, stop), segment.read_vectors(start, stop)
+        else:
+            rows = chosen[start:stop]
+            halves = np.ascontiguousarray(segment.take_vectors(rows))
+        vectors = buffer[: len(rows)]
+        decoder.sa_decode(halves.view(np.uint8), vectors)
+        yield Block(piece, rows, vectors)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embedstore.errors import LabelError
-from query.cli import progress, values
+from query.cli import options, progress, values
 from query.cli.options import Bbox, Between, LabelColumn, LabelFile, Method, Where, Within
 from query.cli.screen import count, emit, say
 from query.cli.values import AsJson, StoreFolder
@@ -43,6 +43,8 @@ def classify(
     within: Within = None,
     between: Between = None,
     where: Where = None,
+    engine: options.Engine = "local",
+    address: options.Address = None,
     as_json: AsJson = False,
 ) -> None:
     """Give every chip of an area a class, learned from a few labels, and tell how good that is.
@@ -51,16 +53,17 @@ def classify(
     neighbours flatter.
     """
     area = values.box(bbox)
+    from indexer import engines
     from query import Engine
     from query.fewshot import Labelled, classify_area, evaluate
 
-    with Engine(store) as engine:
-        known = Labelled.read(engine, labels, label_column)
+    with engines.choose(engine, address) as started, Engine(store) as opened:
+        known = Labelled.read(opened, labels, label_column)
         for note in known.notes:
             say(f"warning: {note}")
         with progress.chips("classifying", "classified") as update:
             done = classify_area(
-                engine,
+                opened,
                 known,
                 method,
                 output,
@@ -71,6 +74,7 @@ def classify(
                 between=between,
                 where=where,
                 progress=update,
+                executor=started,
             )
         say(f"wrote {count(done.chips, 'chip')} to {output}")
     try:

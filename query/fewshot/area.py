@@ -14,13 +14,18 @@ import pyarrow.parquet as pq
 from embedstore import schema
 from query import stream
 from query.classify import geo, hex_ids, points
+from query.fewshot import stretches
 from query.fewshot.model import NEIGHBOURS, Model
 from query.filters import Filter
 from query.output import replace_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
+    from embedstore.snapshot import Piece
+    from indexer.engines.base import Executor
     from query.engine import Engine
     from query.fewshot.labelled import Labelled
     from query.fewshot.model import Answers
@@ -91,6 +96,7 @@ def classify_area(
     between: Any = None,
     where: str | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> Classified:
     """Give every chip of an area a class, and write all as GeoParquet, which appears whole or not at all.
 
@@ -116,6 +122,9 @@ def classify_area(
         Which chips; see :meth:`query.engine.Engine.search`.
     progress
         Called now and then with (chips done, chips in all).
+    executor
+        Where chips are classified, from :func:`indexer.engines.choose`, started; this process if None. Its workers must
+        reach the store by the same path.
 
     Raises
     ------
@@ -124,11 +133,15 @@ def classify_area(
     StorageError
         If the file cannot be written.
     DamageError
-        If the table itself is damaged.
+        If the table itself is damaged, or workers cannot see a segment.
+    LimitError
+        If workers are lost again and again.
     """
     filter_ = Filter.parse(bbox, within, cells, between, where)
     model = Model(labelled, method, k=k, abstain_below=abstain_below)
-    return engine.ask(lambda searcher: _write(searcher, searcher.select(filter_), model, Path(path), progress))
+    return engine.ask(
+        lambda searcher: _write(searcher, searcher.select(filter_), model, Path(path), progress, executor)
+    )
 
 
 def classify_ids(
@@ -159,7 +172,12 @@ def classify_ids(
 
 
 def _write(
-    searcher: Searcher, selections: list[Selection], model: Model, path: Path, progress: Progress | None
+    searcher: Searcher,
+    selections: list[Selection],
+    model: Model,
+    path: Path,
+    progress: Progress | None,
+    executor: Executor | None,
 ) -> Classified:
     counts = np.zeros(len(model.labelled.names) + 1, np.int64)  # the last is of those without a class
     total = sum(selection.count for selection in selections)
@@ -168,10 +186,10 @@ def _write(
     def fill(draft: Path) -> None:
         counts[:] = 0
         with pq.ParquetWriter(draft, described, compression="zstd", use_dictionary=REPEATING) as writer:
-            for block in stream.blocks(searcher.snapshot.pieces, selections):
-                answers = model.answer(block.vectors)
+            for piece, rows, answers in _answered(searcher, selections, model, executor):
                 np.add.at(counts, answers.classes, 1)
-                writer.write_table(_table(block, answers, model.labelled).replace_schema_metadata(described.metadata))
+                table = _table(piece, rows, answers, model.labelled)
+                writer.write_table(table.replace_schema_metadata(described.metadata))
                 if progress:
                     progress(int(counts.sum()), total)
 
@@ -180,8 +198,19 @@ def _write(
     return Classified(total, classes, int(counts[-1]), model.method, model.k, len(model.labelled))
 
 
-def _table(block: stream.Block, answers: Answers, labelled: Labelled) -> pa.Table:
-    segment, rows = block.piece.segment, block.rows
+def _answered(
+    searcher: Searcher, selections: list[Selection], model: Model, executor: Executor | None
+) -> Iterator[tuple[Piece, NDArray[np.int64], Answers]]:
+    """Yield pieces and rows with their answers, in the order of the ground."""
+    if executor is not None and executor.slots > 1:
+        yield from stretches.answered(executor, searcher, selections, model)
+        return
+    for block in stream.blocks(searcher.snapshot.pieces, selections):
+        yield block.piece, block.rows, model.answer(block.vectors)
+
+
+def _table(piece: Piece, rows: NDArray[np.int64], answers: Answers, labelled: Labelled) -> pa.Table:
+    segment = piece.segment
     return pa.table(
         {
             "id": hex_ids(segment.take("id", rows)),

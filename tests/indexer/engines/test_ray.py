@@ -7,10 +7,13 @@ import shutil
 import signal
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 import pytest
 
 from embedstore.errors import RasterError
 from indexer.encode import encode
+from query import Engine
+from query.fewshot import Labelled, classify_area
 from tests.indexer import scenes
 from tests.indexer.engines.tables import rows_of, same
 
@@ -78,3 +81,13 @@ def test_what_kills_every_worker_is_missing(on_ray: Executor, tmp_path: Path) ->
 def test_errors_of_workers_are_raised_here(on_ray: Executor, tmp_path: Path) -> None:
     with pytest.raises(RasterError, match="below nought"):
         list(on_ray.map(Deadly(tmp_path), [-1]))
+
+
+def test_the_same_classes_as_here(on_ray: Executor, own_store: Path, tmp_path: Path) -> None:
+    with Engine(own_store) as engine:
+        ids = sorted(rows_of(own_store)["id"].to_pylist())
+        known = Labelled.read(engine, {name: "ab"[i % 2] for i, name in enumerate(ids[:9])})
+        here = classify_area(engine, known, "forest", tmp_path / "here.parquet")
+        there = classify_area(engine, known, "forest", tmp_path / "there.parquet", executor=on_ray)
+    assert here == there
+    assert pq.read_table(tmp_path / "here.parquet") == pq.read_table(tmp_path / "there.parquet")
