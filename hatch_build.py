@@ -13,7 +13,16 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 WEB = Path(__file__).parent / "query" / "web"
-SOURCES = ("index.html", "docs.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts", "src")
+SOURCES = (
+    "index.html",
+    "docs.html",
+    "bundle.html",
+    "package.json",
+    "package-lock.json",
+    "tsconfig.json",
+    "vite.config.ts",
+    "src",
+)
 STAMP = "sources.sha256"
 """In ``dist``: the digest of what it was built from."""
 NODE = (22, 18)

@@ -24,11 +24,14 @@ def export(
     *,
     store: StoreFolder,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="File to write; a folder for stac.", metavar="F", show_default=False)
+        Path,
+        typer.Option(
+            "-o", "--output", help="File to write; a folder for stac and map.", metavar="F", show_default=False
+        ),
     ],
     form: Annotated[
         str | None,
-        typer.Option("--format", help="geoparquet, geojson or stac; else by the suffix of -o.", metavar="FORMAT"),
+        typer.Option("--format", help="geoparquet, geojson, stac or map; else by the suffix of -o.", metavar="FORMAT"),
     ] = None,
     bbox: Bbox = None,
     within: Within = None,
@@ -39,9 +42,10 @@ def export(
     ] = "proprietary",
     as_json: AsJson = False,
 ) -> None:
-    """Write chips as GeoParquet with their vectors, as GeoJSON without them, or as a STAC Collection.
+    """Write chips as GeoParquet with their vectors, as GeoJSON without them, as a STAC Collection, or as a map.
 
-    The filters are those of search. Of the scenes' paths, names alone are told.
+    The map needs no service: any server of static files shows it, and likeness is worked out in the browser. The
+    filters are those of search. Of the scenes' paths, names alone are told.
     """
     area = values.box(bbox)
     from query import Engine

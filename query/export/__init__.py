@@ -1,4 +1,4 @@
-"""Chips out of a store: any subset as one GeoParquet file, as GeoJSON, or as a STAC Collection."""
+"""Chips out of a store: any subset as one GeoParquet file, as GeoJSON, as a STAC Collection, as a map."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedstore.errors import InputError, storage_errors
-from query.export import chips, geojson, parquet, stac
+from query.export import bundle, chips, geojson, parquet, stac
 from query.filters import Filter
 from query.output import replace_file
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from query.engine import Engine
     from query.searcher import Searcher
 
-FORMATS = ("geoparquet", "geojson", "stac")
+FORMATS = ("geoparquet", "geojson", "stac", "map")
+FOLDERS = ("stac", "map")
 _BY_SUFFIX = {".parquet": "geoparquet", ".geoparquet": "geoparquet", ".geojson": "geojson", ".json": "geojson"}
 
 
@@ -81,7 +82,8 @@ def export(
     engine
         Of the store.
     path
-        File for ``geoparquet`` and ``geojson``; for ``stac`` a folder that is not there, or empty.
+        File for ``geoparquet`` and ``geojson``; for ``stac`` and ``map`` a folder that is not there, or
+        empty.
     form
         One of :data:`FORMATS`; by the suffix of the path if None.
     bbox, within, cells, between, where
@@ -97,19 +99,24 @@ def export(
         If the disk refuses.
     DamageError
         If the table is damaged.
+    LimitError
+        If there are more chips than a map in a browser takes.
     """
     path = Path(path)
     chosen = choose_format(form, path)
     filter_ = Filter.parse(bbox, within, cells, between, where)
-    if chosen == "stac" and path.exists() and (path.is_file() or any(path.iterdir())):
-        raise InputError(f"{path} is there already; a STAC catalogue goes to a folder that is not there, or empty.")
+    if chosen in FOLDERS and path.exists() and (path.is_file() or any(path.iterdir())):
+        raise InputError(f"{path} is there already; this format goes to a folder that is not there, or empty.")
 
     def of(searcher: Searcher) -> Exported:
         found = chips.of(searcher, filter_)
-        if chosen == "stac":
+        if chosen in FOLDERS:
             name = Path(str(engine.store.path)).name
             with _whole(path) as draft:
-                stac.write(found, draft, name, engine.store.grid.partition_resolution, licence)
+                if chosen == "stac":
+                    stac.write(found, draft, name, engine.store.grid.partition_resolution, licence)
+                else:
+                    bundle.write(found, draft, name)
         else:
             write = parquet.write if chosen == "geoparquet" else geojson.write
             replace_file(path, lambda draft: write(found, draft))

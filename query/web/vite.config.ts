@@ -10,7 +10,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 2000,
     reportCompressedSize: false,
     license: { fileName: "licenses.md" },
-    rollupOptions: { input: ["index.html", "docs.html"] },
+    rollupOptions: { input: ["index.html", "docs.html", "bundle.html"] },
   },
   worker: { format: "es" },
   server: { proxy: { "/collections": service, "/jobs": service, "/openapi.json": service } },
