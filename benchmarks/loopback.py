@@ -56,6 +56,10 @@ class Loopback:
         """
         self._control("refuse", rule)
 
+    def reset(self) -> None:
+        """Forget what was asked, and what was to be answered badly."""
+        self._control("reset")
+
     def _control(self, what: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         with urlopen(Request(f"{self.endpoint}{CONTROL}{what}", data=data), timeout=30) as answer:  # noqa: S310 - loopback
@@ -129,8 +133,9 @@ class _Server:
 
     def _control(self, what: str, environ: dict[str, Any], start: Any) -> list[bytes]:
         answer: list[dict[str, Any]] = []
-        if what == "asked":
+        if what in {"asked", "reset"}:
             answer, self._asked = self._asked, []
+            self._rules = [] if what == "reset" else self._rules
         else:
             self._rules.append(json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))))
         start("200 OK", [("Content-Type", "application/json")])

@@ -232,7 +232,8 @@ class Bucket:
         try:
             with refusals(f"read {key} of", self):
                 answer = obstore.get(self._store, key)
-                return bytes(answer.bytes()), {"e_tag": answer.meta["e_tag"], "version": answer.meta["version"]}
+                name = {"e_tag": answer.meta["e_tag"], "version": answer.meta["version"]}
+                return bytes(answer.bytes()), {key: value for key, value in name.items() if value is not None}
         except FileNotFoundError:
             return None
 

@@ -33,6 +33,10 @@ ENDPOINTS = {
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CONNECT_S, REQUEST_S, RETRIES, RETRY_S = 5, 60, 6, 60
 """Seconds to connect, seconds for one request, how often it is tried again, and for how many seconds."""
+_NO_CREDENTIALS = re.compile(
+    r"169\.254\.|metadata\.google|metadata/identity|no providers in chain|Missing (?:AccessKeyId|SecretAccessKey)"
+)
+"""What is said where none are set: the machine's own are asked for last, at these addresses."""
 _URI = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):(/+)(.*)$", re.DOTALL)
 
 
@@ -180,7 +184,7 @@ def why(error: Exception, where: object) -> str:
     if not names:
         return f"{said}."
     text = str(error)
-    if re.search(r"169\.254\.|metadata\.google|metadata/identity|no providers in chain|Missing (AccessKeyId|SecretAccessKey)", text):
+    if _NO_CREDENTIALS.search(text):
         return f"no credentials were found. Set {names}."
     if re.search(r"\b(401|403)\b|PermissionDenied|Unauthenticated|privileges|AccessDenied|InvalidAccessKey", text):
         return f"the credentials were refused ({said}). Check {names}."

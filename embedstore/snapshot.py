@@ -123,7 +123,8 @@ class Snapshot:
         self._number = {f.path: i for i, f in enumerate(self.files)}
         self._located: dict[str, list[tuple[str, NDArray[np.int64], NDArray[np.int64]]] | None] = {}
         self._maps = catalog.row_maps()
-        self._read_map = lru_cache(MAPS)(lambda path: rowmap.read(self.home.here(path)))
+        here = self.home.here
+        self._read_map = lru_cache(MAPS)(lambda path: rowmap.read(here(path)))
         self._resolve()
         self._read_map.cache_clear()
 

@@ -88,8 +88,8 @@ def _row_map(home: Home, path: Path) -> None:
 
 
 def _whole_segment(home: Home, folder: Path) -> None:
-    home.whole(folder)
-    Segment(folder).check_all()
+    if home.whole(folder) or folder.exists():  # else a writer died sending it, or has not finished: it is none yet
+        Segment(folder).check_all()
 
 
 def _visible(home: Home, pattern: str) -> list[Path]:
