@@ -72,9 +72,7 @@ def near(lon: NDArray[np.float64], lat: NDArray[np.float64], cells: Sequence[int
     centres = _directions(*np.array([h3.cell_to_latlng(cell)[::-1] for cell in cells]).T)
     middle = centres.mean(axis=0)
     middle /= np.linalg.norm(middle)
-    reach = max(
-        _angle(centre, middle) + REACH * _radius(cell) / EARTH for centre, cell in zip(centres, cells, strict=True)
-    )
+    reach = float((_angle(centres, middle) + REACH * _radii(cells)).max())
     corners = _directions(lon, lat)
     size = _angle(corners[:, 1:], corners[:, :1]).max(axis=1)
     found: NDArray[np.bool_] = ~(_angle(corners[:, 0], middle) > reach + SLACK * size)
@@ -127,9 +125,8 @@ def circles(cells: Iterable[int], margin: float = 0.0) -> tuple[NDArray[np.float
     """
     each = list(cells)
     lat, lon = np.radians([h3.cell_to_latlng(cell) for cell in each]).reshape(-1, 2).T[..., None]
-    radius = np.array([_radius(cell) for cell in each]).reshape(-1, 1)
     # The polygon's sides, not its corners, are to be as far away as the disc's edge.
-    angle = (REACH * radius + margin) / EARTH / np.cos(np.pi / CORNERS)
+    angle = (REACH * _radii(each)[:, None] + margin / EARTH) / np.cos(np.pi / CORNERS)
     bearing = np.arange(CORNERS) * (2 * np.pi / CORNERS)
     y = np.arcsin(np.clip(np.sin(lat) * np.cos(angle) + np.cos(lat) * np.sin(angle) * np.cos(bearing), -1, 1))
     x = lon + np.arctan2(np.sin(bearing) * np.sin(angle) * np.cos(lat), np.cos(angle) - np.sin(lat) * np.sin(y))
@@ -164,11 +161,12 @@ def cover(area: Any, resolution: int) -> NDArray[np.int64]:
 
 def outline(cells: Iterable[int]) -> Any:
     """Return the outline of cells (shapely, degrees), split at the antimeridian: to be looked at, not to decide by."""
-    shapes = []
+    by_corners: dict[int, list[Any]] = {}
     for cell in cells:
-        lat, lon = np.array(h3.cell_to_boundary(cell)).T
-        shapes.append(footprint.ring(lon.tolist(), lat.tolist()))
-    return shapely.union_all(shapes, grid_size=1e-9)
+        corners = h3.cell_to_boundary(cell)
+        by_corners.setdefault(len(corners), []).append(corners)
+    rings = [np.array(alike).transpose(2, 0, 1) for alike in by_corners.values()]
+    return shapely.union_all(np.concatenate([footprint.footprints(lon, lat) for lat, lon in rings]))
 
 
 def _directions(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -183,7 +181,14 @@ def _angle(a: NDArray[np.float64], b: NDArray[np.float64]) -> Any:
     return 2 * np.arcsin(np.minimum(np.linalg.norm(a - b, axis=-1) / 2, 1))
 
 
-def _radius(cell: int) -> float:
-    """Return the distance from a cell's centre to its farthest corner in metres."""
-    centre = h3.cell_to_latlng(cell)
-    return float(max(h3.great_circle_distance(centre, corner, unit="m") for corner in h3.cell_to_boundary(cell)))
+def _radii(cells: Sequence[int]) -> NDArray[np.float64]:
+    """Return the angle between each cell's centre and its farthest corner in radians."""
+    if not len(cells):
+        return np.empty(0)
+    rings = [h3.cell_to_boundary(cell) for cell in cells]
+    count = np.array([len(ring) for ring in rings])
+    corners = _directions(*np.array([corner[::-1] for ring in rings for corner in ring]).T)
+    centres = _directions(*np.array([h3.cell_to_latlng(cell)[::-1] for cell in cells]).T)
+    apart = _angle(corners, centres.repeat(count, axis=0))
+    farthest: NDArray[np.float64] = np.maximum.reduceat(apart, np.cumsum(count) - count)
+    return farthest

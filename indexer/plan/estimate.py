@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
-    """What one encoder costs on one machine: two cores without a GPU and the encoder ``rcf``, unless measured anew.
+    """What one encoder costs on one machine; ``python -m benchmarks.plan --coefficients F`` measures all of them.
 
-    ``python -m benchmarks.plan --json F`` measures all of them, and writes a file that ``--coefficients F`` takes.
+    The defaults are for ``rcf`` on two cores without a GPU: together they give the 1,111 chips of 64 pixels and 12
+    bands a second that ``python -m benchmarks.encode`` measured there, and bytes are what ``benchmarks.plan`` counted.
+    With another encoder, a GPU or a busy machine, seconds differ many times over.
 
     Parameters
     ----------
@@ -36,9 +38,9 @@ class Coefficients:
     """
 
     seconds_per_unit: float = 0.1
-    seconds_per_chip: float = 3e-4
-    seconds_per_sample: float = 1.3e-8
-    bytes_per_sample: float = 1.4
+    seconds_per_chip: float = 1e-4
+    seconds_per_sample: float = 1.6e-8
+    bytes_per_sample: float = 1.1
     bytes_per_chip: float = 2000.0
 
     def __post_init__(self) -> None:

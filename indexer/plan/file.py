@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -99,16 +100,14 @@ def write(path: str | Path, work: Iterable[WorkUnit], parameters: dict[str, Any]
     rows = [_row(unit) for unit in work]
     shapes = shapely.from_wkb([row["geometry"] for row in rows])
     types = sorted({shape.geom_type for shape in shapes})
-    said = {"version": VERSION, "parameters": parameters, "estimate": estimate}
-    said["sha256"] = spec.digest(said)
     geo = schema.geo_key(tuple(float(v) for v in shapely.total_bounds(shapes)), types)  # type: ignore[arg-type]
-    table = pa.Table.from_pylist(
-        rows, SCHEMA.with_metadata({b"geo": json.dumps(geo).encode(), KEY: spec.canonical_json(said)})
-    )
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True)
+    table = pa.Table.from_pylist(rows, SCHEMA)
+    # The footer comes last in the file, so it can hold the digest of all that comes before.
+    said = {"version": VERSION, "parameters": parameters, "estimate": estimate, "rows": _digest(_parquet(table, {}))}
+    sealed = spec.canonical_json({**said, "sha256": spec.digest(said)})
+    data = _parquet(table, {b"geo": json.dumps(geo).encode(), KEY: sealed})
     with storage_errors("write the plan", path):
-        write_bytes(Path(path), buffer.getvalue())
+        write_bytes(Path(path), data)
 
 
 def read(path: str | Path) -> Plan:
@@ -120,9 +119,10 @@ def read(path: str | Path) -> Plan:
         If it is not there, is no plan, is damaged, or is of another version.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        data = Path(path).read_bytes()
+        with pq.ParquetFile(io.BytesIO(data)) as file:
             said = json.loads((file.schema_arrow.metadata or {}).get(KEY, b"{}"))
-            table = file.read().combine_chunks() if said.get("version") == VERSION else None
+            table = file.read().cast(SCHEMA).combine_chunks() if said.get("version") == VERSION else None
     except (OSError, pa.ArrowException, ValueError, AttributeError) as error:
         raise PlanError(f"the plan {path} cannot be read: {error}. Make it again with `embedstore plan`.") from error
     if not said:
@@ -133,9 +133,21 @@ def read(path: str | Path) -> Plan:
             "with `embedstore plan`, or use the release that made it."
         )
     sealed = {key: value for key, value in said.items() if key != "sha256"}
-    if said.get("sha256") != spec.digest(sealed) or table.schema.names != SCHEMA.names:
+    if said.get("sha256") != spec.digest(sealed) or said["rows"] != _digest(data):
         raise PlanError(f"the plan {path} is not as it was written. Make it again with `embedstore plan`.")
     return Plan(_Units(table), said["parameters"], said["estimate"])
+
+
+def _parquet(table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd", row_group_size=ROW_GROUP)
+    return buffer.getvalue()
+
+
+def _digest(parquet: bytes) -> str:
+    """Return the SHA-256 of all of a Parquet file but its footer, whose length stands before the last four bytes."""
+    footer = int.from_bytes(parquet[-8:-4], "little")
+    return hashlib.sha256(parquet[: -8 - footer]).hexdigest()
 
 
 class _Units(Sequence[WorkUnit]):

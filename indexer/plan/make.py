@@ -59,10 +59,10 @@ class PlanReport:
 
     def __str__(self) -> str:
         said = self.estimate
-        gigabytes = f"{said['bytes_to_read'] / 1e9:,.2f} GB to read, {said['bytes_to_store'] / 1e9:,.2f} GB to store"
         parts = [
             f"planned {said['chips']:,} chips of {said['scenes']:,} scenes in {said['units']:,} units",
-            f"about {gigabytes}, {said['seconds'] / 3600:,.2f} hours",
+            f"about {_bytes(said['bytes_to_read'])} to read, {_bytes(said['bytes_to_store'])} to store",
+            f"about {_duration(said['seconds'])}",
         ]
         if self.too_cloudy:
             parts.append(f"{self.too_cloudy:,} Items left out for clouds")
@@ -280,3 +280,20 @@ def _ask(stac: str, question: Question, wanted: Sequence[Wanted], max_cloud: flo
 def _cost(candidate: Candidate) -> Cost:
     size = candidate.grid.width * candidate.grid.height if candidate.grid else 0
     return Cost(candidate.bands, candidate.bytes / size if size and candidate.bytes is not None else None)
+
+
+def _bytes(count: float) -> str:
+    """Return an amount as people read it."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.3g} TB"
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as people read it."""
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.3g} {unit}"
+    return f"{seconds:.3g} seconds"
