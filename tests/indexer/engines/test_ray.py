@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -91,3 +94,16 @@ def test_the_same_classes_as_here(on_ray: Executor, own_store: Path, tmp_path: P
         there = classify_area(engine, known, "forest", tmp_path / "there.parquet", executor=on_ray)
     assert here == there
     assert pq.read_table(tmp_path / "here.parquet") == pq.read_table(tmp_path / "there.parquet")
+
+
+@pytest.mark.slow
+def test_a_lost_node_costs_what_it_was_doing(tmp_path: Path) -> None:
+    paths = [scenes.write(tmp_path / f"scene{i}.tif", scenes.noise(seed=i)) for i in range(4)]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.indexer.engines.lose_a_node", str(tmp_path / "store")]
+    done = subprocess.run([*command, *map(str, paths)], capture_output=True, text=True, check=True)
+    report = json.loads(done.stdout)
+    assert report["slots"] == 2
+    assert 0 < report["killed_at"] < 1920
+    assert (report["chips"], report["scenes_failed"]) == (1920, [])
+    encode(paths, tmp_path / "here", chip_size=8)
+    same(rows_of(tmp_path / "here"), rows_of(tmp_path / "store"))
