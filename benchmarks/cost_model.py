@@ -1,0 +1,164 @@
+"""What a continent costs: coefficients fitted to small runs, and checked on one ten times as large as the largest.
+
+``python -m benchmarks.cost_model --json benchmarks/results/cost_model.json && python -m benchmarks.scale_page``.
+
+Encoding: seconds = a + b chips. Bytes: b chips. Index: seconds = a + b rows + c rows^1.5, for training and filling
+look at all of 4 sqrt(rows) lists for every row. A question: milliseconds = a + b sqrt(rows), which is how many codes a
+probed list holds. Each fit is of least relative squares with no negative coefficient.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from benchmarks import alone, landscape, report, scale
+from benchmarks.continent import names, render
+from embedstore.store import Store
+from indexer.encode import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+LARGER = 10
+"""How many times as large the check is as the largest run that is fitted."""
+STEPS = (4, 2, 1)
+"""The runs that are fitted: the largest divided by these."""
+CHIP = 64
+TERMS: dict[str, Callable[[float], list[float]]] = {
+    "encode_s": lambda n: [1.0, n],
+    "table_bytes": lambda n: [n],
+    "build_s": lambda n: [1.0, n, n**1.5],
+    "index_bytes": lambda n: [n],
+    "query_ms": lambda n: [1.0, n**0.5],
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A cost by the number of chips: the coefficients of its terms (see :data:`TERMS`), and how well they foretold.
+
+    `fitted` is the largest number that was fitted, `checked` the one of the check, `error` how much more was foretold
+    there than measured, relatively.
+    """
+
+    cost: str
+    coefficients: tuple[float, ...]
+    fitted: int
+    checked: int
+    predicted: float
+    measured: float
+    error: float
+
+
+def foretold(cost: str, coefficients: Sequence[float], count: float) -> float:
+    """Return what a cost is for so many chips."""
+    return float(np.dot(TERMS[cost](count), coefficients))
+
+
+def fit(cost: str, counts: Sequence[int], measured: Sequence[float]) -> Fit:
+    """Fit a cost to all runs but the last, which is the check."""
+    terms = np.array([TERMS[cost](n) for n in counts[:-1]])
+    scaled = terms.max(axis=0)  # columns of very unlike size are scaled for the solver, rows so that ratios count
+    solved, _ = nnls(terms / scaled / np.array(measured[:-1])[:, None], np.ones(len(terms)))
+    coefficients = tuple((solved / scaled).tolist())
+    predicted = foretold(cost, coefficients, counts[-1])
+    error = predicted / measured[-1] - 1
+    return Fit(cost, coefficients, max(counts[:-1]), counts[-1], predicted, measured[-1], error)
+
+
+def encoding(tiles: Sequence[int], rounds: int, folder: Path) -> list[dict[str, Any]]:
+    """Encode so many tiles with ``rcf`` here; return chips, seconds (the median of some rounds) and bytes of table."""
+    scenes = [folder / f"{name}.tif" for name in names(max(tiles))]
+    for path in scenes:
+        path.write_bytes(render(path.stem))
+    empty, store = folder / "empty", folder / "encoded"
+    encode(scenes[:1], empty, chip_size=CHIP)
+    rows = []
+    for count in tiles:
+        took = []
+        for _ in range(rounds):
+            shutil.rmtree(store, ignore_errors=True)
+            shutil.copytree(empty, store)
+            began = time.perf_counter()
+            done = encode(scenes[-count:], store)
+            took.append(time.perf_counter() - began)
+        there = sum(f.size for f in Store.open(store).table.files())
+        chips = done.chips + done.already_there
+        rows.append(
+            {"chips": done.chips, "encode_s": statistics.median(took), "table_bytes": there * done.chips / chips}
+        )
+    for path in scenes:
+        path.unlink()
+    return rows
+
+
+def indexing(counts: Sequence[int], dimension: int, rounds: int, folder: Path) -> list[dict[str, Any]]:
+    """Index so many rows of a landscape of vectors; return seconds, bytes, and the median time of a question."""
+    queries = landscape.rows(scale.QUERIES, dimension, scale.QUERY_SEED).vectors
+    rows = []
+    for count in counts:
+        empty, store = folder / "vectors", folder / "indexed"
+        landscape.store(empty, count, dimension)
+        took, asked = [], []
+        for _ in range(rounds):
+            shutil.rmtree(store, ignore_errors=True)
+            shutil.copytree(empty, store)
+            built, peak = alone.run("benchmarks.build:index", store)
+            took.append(sum(built["seconds"].values()))
+            asked.append(scale.once(store, queries, folder))
+        Store.open(store).vacuum(0)
+        on_disk = sum(p.stat().st_size for p in (store / "_index").rglob("*") if p.is_file())
+        rows.append(
+            {
+                "rows": count,
+                "build_s": statistics.median(took),
+                "build_peak_gb": peak,
+                "index_bytes": on_disk,
+                "query_ms": statistics.median(a["p50_ms"] for a in asked),
+                "anon_gb": asked[-1]["anon_gb"],
+                "recall@10": asked[-1]["recall@10"],
+            }
+        )
+        shutil.rmtree(empty)
+        shutil.rmtree(store)
+    return rows
+
+
+def main() -> None:
+    """Measure, fit, check, write."""
+    parser = report.parser(__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--tiles", type=int, default=32, help="of 64 chips, of the largest run that is fitted")
+    parser.add_argument("--rows", type=int, default=100_000, help="of the largest index that is fitted")
+    parser.add_argument("--dim", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="embedstore-bench-") as temporary:
+        folder = Path(temporary)
+        tiles, counts = ([*(n // s for s in STEPS), n * LARGER] for n in (options.tiles, options.rows))
+        encoded = encoding(tiles, options.rounds, folder)
+        indexed = indexing(counts, options.dim, options.rounds, folder)
+    fits = [fit(c, [r["chips"] for r in encoded], [r[c] for r in encoded]) for c in ("encode_s", "table_bytes")]
+    fits += [
+        fit(c, [r["rows"] for r in indexed], [r[c] for r in indexed]) for c in ("build_s", "index_bytes", "query_ms")
+    ]
+    figures: dict[str, float] = {f"{f.cost}_error": f.error for f in fits}
+    figures |= {"worst_error": max(abs(f.error) for f in fits), "dimension": options.dim}
+    figures |= {
+        "anon_gb": indexed[-1]["anon_gb"],
+        "build_peak_bytes_a_row": indexed[-1]["build_peak_gb"] * 1e9 / counts[-1],
+    }
+    rows = [{**asdict(f), "coefficients": list(f.coefficients)} for f in fits]
+    report.write("cost model: fitted small, checked on ten times as much", rows, figures, options.json)
+
+
+if __name__ == "__main__":
+    main()
