@@ -80,3 +80,30 @@ def round_mantissa(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     bits = np.ascontiguousarray(vectors, dtype=np.float32).view(np.uint32)
     bits = (bits + np.uint32(0x0FFF) + ((bits >> np.uint32(13)) & np.uint32(1))) & np.uint32(0xFFFFE000)
     return bits.view(np.float32)
+
+
+ADJUSTED = 32
+"""Components of a vector that may be moved to keep its length."""
+
+
+def round_unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round unit vectors as :func:`round_mantissa` does, and keep them of length one.
+
+    Where a few components hold most of a vector, rounding them changes its length by some 10⁻⁴, and of two
+    near-duplicates the longer would win every search. The largest components in turn are moved by one unit in the last
+    place where that brings the length nearer to one; the direction changes by less than rounding changed it.
+    """
+    rounded = round_mantissa(vectors)
+    rows = np.arange(len(rounded))
+    missing = 1 - np.einsum("ij,ij->i", rounded, rounded, dtype=np.float64)
+    most = min(ADJUSTED, rounded.shape[1])
+    largest = np.argpartition(-np.abs(rounded), most - 1, axis=1)[:, :most]
+    order = np.argsort(-np.abs(rounded[rows[:, None], largest]), axis=1, kind="stable")
+    for at in np.take_along_axis(largest, order, axis=1).T:
+        size = np.abs(rounded[rows, at]).astype(np.float64)
+        moved = size + np.sign(missing) * np.ldexp(1.0, np.frexp(size)[1] - 11)
+        gained = moved**2 - size**2
+        better = np.abs(missing - gained) < np.abs(missing)
+        rounded[rows[better], at[better]] = np.copysign(moved, rounded[rows, at])[better]
+        missing[better] -= gained[better]
+    return rounded

@@ -35,7 +35,9 @@ def _times(rows: pa.Table, source: ParquetSource) -> tuple[pa.Array, pa.Array]:
 
 def _origin(rows: pa.Table) -> dict[str, Any]:
     urls = rows["source_url"].to_pylist()
-    return {"item": [url and url.rpartition("/")[2] for url in urls], "href": urls}
+    # a path of somebody else's machine, in a file of somebody else's, shall not be opened on this one
+    hrefs = [url if url and "://" in url else None for url in urls]
+    return {"item": [url and url.rpartition("/")[2] for url in urls], "href": hrefs}
 
 
 _COMMON = ("source_url", "date", "embeddings", "geometry")

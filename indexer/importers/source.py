@@ -12,6 +12,7 @@ import shapely
 from embedstore import schema
 from embedstore.errors import EmbeddingsError
 from embedstore.spec import EncoderSpec, Modality
+from embedstore.vectors import round_unit, to_unit
 from indexer.encoders.imported import PREFIX
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def chips(
         Shape (n, d).
     """
     n = len(ids)
+    vectors = round_unit(to_unit(vectors))
     known = {"modality": pa.array([UNKNOWN] * n, pa.string()), "datetime": times[0], **origin}
     fields = [pa.nulls(n, f.type) if f.name not in known else pa.array(known[f.name], f.type) for f in schema.INPUT]
     inputs = pa.StructArray.from_arrays(fields, fields=list(schema.INPUT))

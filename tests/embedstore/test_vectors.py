@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from embedstore.errors import QueryError, SpecError
 from embedstore.spec import EncoderSpec, Modality
-from embedstore.vectors import round_mantissa, to_unit
+from embedstore.vectors import round_mantissa, round_unit, to_unit
 
 floats = arrays.arrays(
     np.float32, st.tuples(st.integers(1, 5), st.integers(1, 40)), elements=st.floats(-1, 1, width=32)
@@ -92,3 +92,17 @@ def test_specs_refuse_what_contradicts_itself() -> None:
         Modality("optical", ("B02",), (0.0,), (0.0,))
     with pytest.raises(SpecError, match="above 0"):
         dataclasses.replace(ENCODER, dimension=0)
+
+
+def test_rounded_unit_vectors_keep_their_length_and_direction() -> None:
+    rng = np.random.default_rng(0)
+    spiky = to_unit(rng.normal(size=(300, 200)) * np.geomspace(1, 0.001, 200))
+    one = to_unit(np.eye(4)[:2])
+    plain = np.linalg.norm(round_mantissa(spiky).astype(np.float64), axis=1)
+    kept = round_unit(spiky)
+    assert np.abs(plain - 1).max() > 1e-4
+    assert np.linalg.norm(kept.astype(np.float64), axis=1) == pytest.approx(np.ones(300), abs=5e-6)
+    assert np.einsum("ij,ij->i", kept, spiky).min() > 1 - 1e-6
+    assert (round_mantissa(kept) == kept).all()
+    assert (round_mantissa(to_unit(kept)) == kept).all()  # what an append does to them
+    assert (round_unit(one) == one).all()

@@ -66,6 +66,32 @@ def test_where_and_when_and_from_what_is_kept(tmp_path: Path) -> None:
         assert engine.store.encoder.options == {"version": "2.0.0", "source": "https://example.org/softcon"}
 
 
+def test_a_path_in_a_file_of_others_is_not_kept(tmp_path: Path) -> None:
+    urls = ["/etc/passwd", *(f"s3://tiles/{i}.tif" for i in range(1, files.ROWS))]
+    run([files.clay_v0(tmp_path / "c.parquet", source_url=urls)], tmp_path / "s")
+    with Engine(tmp_path / "s") as engine:
+        kept = engine.sql("SELECT inputs[1].href AS href FROM embeddings")["href"].to_pylist()
+    assert sorted(kept, key=str) == sorted([None, *urls[1:]], key=str)
+
+
+def test_near_duplicates_of_few_large_components_find_themselves(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    wide = rng.normal(size=(1, 96)) * np.geomspace(1, 0.001, 96)
+    near = (wide + 0.006 * rng.normal(size=(200, 96)) * np.abs(wide)).astype(np.float32)
+    columns = {
+        "id": [str(i) for i in range(200)],
+        "embedding": files.lists(near),
+        "geometry": files.footprints(200),
+    }
+    emb = {**files.EMB, "embedding": {"dim": 96}}
+    run([files.write(tmp_path / "n.parquet", columns, {"emb": emb}, group=200)], tmp_path / "s")
+    with Engine(tmp_path / "s") as engine:
+        named = engine.sql("SELECT id, inputs[1].item AS item FROM embeddings").to_pylist()
+        ids = {row["item"]: row["id"] for row in named}
+        firsts = [hits.ids[0] for hits in engine.search_many(near, k=1, recall="exact")]
+        assert sum(ids[str(i)] == first for i, first in enumerate(firsts)) == 200
+
+
 def test_zero_rows_give_an_empty_valid_store(tmp_path: Path) -> None:
     report = run([files.earth_index(tmp_path / "e.parquet", rows=0)], tmp_path / "s")
     store = Store.open(tmp_path / "s")
