@@ -13,6 +13,7 @@ from benchmarks.report import text
 RESULT, PAGE = Path("benchmarks/results/cost_model.json"), Path("docs/scale.md")
 AREAS = {"Europe": 9_938_000, "Africa": 30_065_000, "All land": 148_647_000}
 """Square kilometres: Infoplease, "World Land Areas and Elevations", after the World Atlas."""
+SOURCE = "https://www.infoplease.com/geography/world-land-areas-and-elevations"
 SIDE = 0.64
 """Of a chip, in kilometres: 64 pixels of 10 m."""
 ASSUMED = 2000.0
@@ -124,8 +125,7 @@ times as large as the largest of them; within 20 % is asked.
 
 ## What that makes
 
-Chips of 640 m side by side, one date. Areas: [Infoplease](https://www.infoplease.com/geography/world-land-areas-and-elevations), after
-the World Atlas. {rate} Machine-hours and hours of index build are of the machine above, whole, without a GPU;
+Chips of 640 m side by side, one date. Areas: [Infoplease]({SOURCE}), after the World Atlas. {rate} Machine-hours and hours of index build are of the machine above, whole, without a GPU;
 the build's share beyond training is divided among workers.
 
 {table([*wide, "build, hours", "a question, ms"], continents)}
@@ -134,7 +134,7 @@ An index is mapped, not loaded: a search process needs {figures["anon_gb"]:.2f} 
 once what it touches is in the page cache. The build held {figures["build_peak_bytes_a_row"]:,.0f} bytes a row at the
 most; of what it merges, each worker holds its share.
 
-These sizes are far beyond what was measured; the largest store that was ever measured is in [benchmarks](benchmarks.md).
+These sizes are far beyond what was measured; the largest store that ever was is in [benchmarks](benchmarks.md).
 
 {RECIPE}"""
 
