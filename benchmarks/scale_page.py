@@ -125,8 +125,9 @@ times as large as the largest of them; within 20 % is asked.
 
 ## What that makes
 
-Chips of 640 m side by side, one date. Areas: [Infoplease]({SOURCE}), after the World Atlas. {rate} Machine-hours and hours of index build are of the machine above, whole, without a GPU;
-the build's share beyond training is divided among workers.
+Chips of 640 m side by side, one date. Areas: [Infoplease]({SOURCE}), after the World Atlas. {rate}
+Machine-hours and hours of index build are of the machine above, whole, without a GPU; the build's share beyond training
+is divided among workers.
 
 {table([*wide, "build, hours", "a question, ms"], continents)}
 
