@@ -14,6 +14,7 @@
     │   ├── UnknownIdError        an id that the store does not hold
     │   └── SpecError             a specification that contradicts itself
     ├── EncoderError              an encoder that cannot be made or loaded
+    │   ├── AbsentModelError      a model that made imported vectors, and is not here
     │   └── EncoderMismatchError  vectors of different making, which are never compared
     ├── StoreError                a store that cannot serve
     │   ├── NotAStoreError        no store at this place
@@ -95,6 +96,10 @@ class SpecError(InputError):
 
 class EncoderError(EmbedstoreError):
     """An encoder cannot be made or loaded."""
+
+
+class AbsentModelError(EncoderError):
+    """The model that made imported vectors is not here."""
 
 
 class EncoderMismatchError(EncoderError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from embedstore.errors import EncoderError
+from embedstore.errors import AbsentModelError
 from indexer.encoders.registry import register
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ PREFIX = "imported:"
 
 
 def refuse(name: str) -> NoReturn:
-    """Raise EncoderError, which says what can be done instead of encoding."""
-    raise EncoderError(
-        f"the model {name.removeprefix(PREFIX)} is not here: the vectors of this store were imported. Search by --id, "
-        "--at or --vector; encode chips and scenes into a store of their own."
+    """Raise AbsentModelError, which says what can be done instead of encoding."""
+    raise AbsentModelError(
+        f"the model {name.removeprefix(PREFIX)} is not here: its vectors were imported. Search by id, place or "
+        "vector; encode chips and scenes into a store of their own."
     )
 
 

@@ -27,6 +27,7 @@ MEDIA_TYPE = "application/problem+json"
 STATUS: dict[type[Exception], int] = {
     errors.UnknownIdError: 404,
     errors.InputError: 400,
+    errors.AbsentModelError: 400,
     errors.LimitError: 413,
     errors.StoreError: 503,
     errors.EmbedstoreError: 500,
@@ -62,7 +63,7 @@ def detail_of(error: Exception) -> str:
     """Return what a client may know of an error."""
     if isinstance(error, RecursionError):
         return "the request is nested too deeply; send plainer JSON."
-    if isinstance(error, (errors.InputError, errors.LimitError)):
+    if isinstance(error, (errors.InputError, errors.LimitError, errors.AbsentModelError)):
         return public(str(error))
     if isinstance(error, errors.StoreError):
         return "the store cannot serve this at the moment; whoever keeps the service finds the reason in its log."

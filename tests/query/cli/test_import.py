@@ -35,7 +35,9 @@ def test_a_chip_cannot_be_encoded_by_a_model_that_is_not_here(
     run: Callable[..., Ran], tmp_path: Path, scene: Path
 ) -> None:
     run("import", files.clay_v0(tmp_path / "c.parquet"), "--store", tmp_path / "s")
-    run("search", tmp_path / "s", "--chip", scene).refused("the model clay-v0 is not here", "--at", code=1)
+    run("search", tmp_path / "s", "--chip", scene).refused(
+        "the model clay-v0 is not here", "by id, place or vector", code=1
+    )
     run("encode", scene, "--store", tmp_path / "s").refused("the model clay-v0 is not here", code=1)
     found = run("search", tmp_path / "s", "--at", "10.02,45.02", "-k", 1, "--json")
     assert json.loads(found.out)["hits"][0]["score"] > 0.999
