@@ -78,6 +78,8 @@ class Table:
         try:
             self._delta = DeltaTable(root.path, version=version, storage_options=root.delta_options)
         except (DeltaError, TableNotFoundError, OSError, OverflowError) as error:
+            if isinstance(error, OSError) and root.delta_options is not None:
+                raise StorageError(f"could not open the store at {root}: {why(error, root)}") from error
             asked = "" if version is None else f" at version {version}"
             raise NotAStoreError(f"the store at {root} cannot be opened{asked}: {plain(error)}.") from error
         try:

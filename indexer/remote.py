@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx
 import rasterio
 
 from embedstore import cloud
@@ -165,6 +164,8 @@ def _object(scheme: str, bucket: str, key: str) -> Callable[[int, int], tuple[by
 
 
 def _http(bare: str, query: str) -> Callable[[int, int], tuple[bytes, int]]:
+    import httpx  # noqa: PLC0415 - slow to import
+
     def once(start: int, stop: int) -> tuple[bytes, int]:
         asked = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
         with httpx.stream("GET", bare + query, headers=asked, timeout=60, follow_redirects=True) as answer:

@@ -4,15 +4,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import obstore
 import pytest
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
+from benchmarks.loopback import BUCKET, Loopback
+from embedstore import cloud
 from embedstore.errors import RasterError
 from embedstore.store import Store
 from indexer import remote
 from indexer.encode import encode
 from indexer.rasters import open_raster
+from query import Engine
 from tests.remote.http_server import Fault, Web, web
 
 if TYPE_CHECKING:
@@ -59,9 +63,9 @@ def scene(server: Web) -> str:
 
 def test_a_scene_is_encoded_where_it_lies_as_it_is_here(server: Web, whole: bytes, tmp_path: Path) -> None:
     (tmp_path / "here.tif").write_bytes(whole)
-    encode([tmp_path / "here.tif"], tmp_path / "here", chip_size=160)
+    encode([tmp_path / "here.tif"], tmp_path / "here", chip_size=32, stride=160)
     server.asked.clear()
-    encode([scene(server)], tmp_path / "there", chip_size=160)
+    encode([scene(server)], tmp_path / "there", chip_size=32, stride=160)
     assert len(server.asked) < 25, "few reads"
     here, there = (Store.open(tmp_path / name) for name in ("here", "there"))
     assert there.rows == here.rows == 16
@@ -143,6 +147,22 @@ def test_identity_is_of_content(server: Web, whole: bytes) -> None:
     server.ranges = False
     with pytest.raises(RasterError, match="gives no parts"):
         remote.identity(Path(f"{server.url}/a.tif"))
+
+
+def test_a_scene_in_s3_into_a_store_in_s3(s3: Loopback, uri: str, whole: bytes) -> None:
+    obstore.put(cloud.Address("s3", BUCKET, "").connect(), "scenes/S2A_20190416.tif", whole)
+    raster = open_raster(Path(f"s3://{BUCKET}/scenes/S2A_20190416.tif"))
+    assert raster.datetime is not None
+    s3.asked()
+    report = encode([f"s3://{BUCKET}/scenes/S2A_20190416.tif"], Path(uri), chip_size=32, stride=160)
+    assert report.chips == 16
+    again = encode([f"s3://{BUCKET}/scenes/S2A_20190416.tif"], uri, chip_size=32, stride=160)
+    assert (again.chips, again.already_there) == (0, 16)
+    with Engine(uri) as engine:
+        some = engine.snapshot.pieces[0].segment.column("id")[0].tobytes().hex()
+        assert len(engine.search(id=some, k=3)) == 3
+    with pytest.raises(RasterError, match=r"no file s3://bucket/scenes/none\.tif"):
+        open_raster(f"s3://{BUCKET}/scenes/none.tif")
 
 
 def test_paths_that_are_urls() -> None:
