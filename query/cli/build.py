@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from embedstore.errors import PlanError
+from embedstore.errors import InputError, PlanError
 from query.cli import progress, values
 from query.cli.options import Address, Engine
 from query.cli.screen import count, emit, one_line, say
@@ -73,12 +73,14 @@ def encode(
             report = indexer.plan.encode.encode_plan(
                 plan, store, bands=values.words(bands), progress=update, engine=started
             )
+    elif not scenes:
+        raise InputError("name at least one SCENE, a raster file or a STAC Item, or a plan with --plan.")
     else:
         import indexer.encode
 
         with engines.choose(engine, address, gpus) as started, progress.chips() as update:
             report = indexer.encode.encode(
-                scenes or [],
+                scenes,
                 store,
                 encoder=encoder,
                 aoi=aoi,
@@ -98,7 +100,7 @@ def encode(
 
 def _only_the_plan(**given: object) -> None:
     """Refuse what the plan says already."""
-    said = [name for name, value in given.items() if value]
+    said = [name for name, value in given.items() if value is not None and value != []]
     if said:
         named = ", ".join(name if name.isupper() else f"--{name.replace('_', '-')}" for name in said)
         raise PlanError(f"leave out {named}: with --plan, the plan says which chips of which scenes. Or plan again.")
