@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from query.rows import Rows
 
+PER_DEGREE = 1e9
+"""Steps in which the footer's bounds are told: a tenth of a millimetre."""
+
 
 def write(chips: Rows, path: Path) -> None:
     """Write chips to a file, block by block; the footprints are read twice, since the footer's bounds come first."""
@@ -29,8 +32,10 @@ def write(chips: Rows, path: Path) -> None:
         types |= {shape.geom_type for shape in shapes}
         boxes.append(shapely.total_bounds(shapes))
     if boxes:
-        low, high = np.min(boxes, axis=0), np.max(boxes, axis=0)
-        bounds = (float(low[0]), float(low[1]), float(high[2]), float(high[3]))
+        # outwards, with few digits: who reads them as decimals shall not find a corner outside by its last bit
+        low = np.maximum(np.floor(np.min(boxes, axis=0)[:2] * PER_DEGREE) / PER_DEGREE, [-180, -90])
+        high = np.minimum(np.ceil(np.max(boxes, axis=0)[2:] * PER_DEGREE) / PER_DEGREE, [180, 90])
+        bounds = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
     keys = schema.footer(schema.geo_key(bounds, sorted(types)), schema.emb_key(chips.snapshot.encoder))
     described = schema.FILE.with_metadata(keys)
     with pq.ParquetWriter(

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +13,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+from tests import gpio
 from tests.embedstore import make
 
 if TYPE_CHECKING:
@@ -89,24 +85,5 @@ def test_rounded_embeddings_are_small(written: Store) -> None:
 
 @pytest.mark.parametrize("which", [0, -1])
 def test_geoparquet_checker_passes(written: Store, tmp_path: Path, which: int) -> None:
-    """`gpio check all`, with DuckDB's spatial extension put where it would have downloaded it."""
-    system = {"Linux": "linux", "Darwin": "osx"}[platform.system()]
-    machine = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
-    home = tmp_path / ".duckdb/extensions" / f"v{duckdb.__version__}" / f"{system}_{machine}"
-    home.mkdir(parents=True)
-    folder = Path(duckdb_extension_spatial.__file__).parent
-    shutil.copy(next(folder.rglob("spatial.duckdb_extension")), home)
     file = max(parts(written), key=lambda p: p.stat().st_size) if which == 0 else parts(written)[which]
-    gpio = Path(sys.executable).with_name("gpio")
-    ran = subprocess.run(
-        [gpio, "check", "all", "--spec-details", file],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "HOME": str(tmp_path)},
-    )
-    said = ran.stdout + ran.stderr
-    assert ran.returncode == 0, said
-    assert "0 failed" in said
-    assert "✗" not in said, said
-    assert "❌" not in said, said
+    gpio.check(file, tmp_path)

@@ -16,6 +16,7 @@ import shapely
 from embedstore.errors import InputError, StorageError
 from query import Engine
 from query.export import export
+from tests import gpio
 from tests.embedstore import make
 
 if TYPE_CHECKING:
@@ -68,10 +69,18 @@ def test_geoparquet_says_what_it_is_and_others_read_it(engine: Engine, tmp_path:
     assert (emb["emb:dimensions"], emb["model"]["id"]) == (make.DIMENSION, "test")
     frame = geopandas.read_parquet(tmp_path / "a.parquet")
     assert frame.crs.to_string() == "OGC:CRS84"
-    assert np.allclose(frame.total_bounds, geo["columns"]["geometry"]["bbox"])
+    west, south, east, north = geo["columns"]["geometry"]["bbox"]
+    assert np.allclose(frame.total_bounds, (west, south, east, north), atol=1e-8)
+    assert shapely.box(west, south, east, north).covers(shapely.box(*frame.total_bounds))
     rows = len(frame)
     assert duckdb.sql(f"SELECT count(*) FROM '{tmp_path}/a.parquet'").fetchall() == [(rows,)]
     assert pl.read_parquet(tmp_path / "a.parquet").height == rows
+
+
+@pytest.mark.parametrize("box", [TOWN, (-180, -90, 180, 90)])
+def test_the_geoparquet_checker_passes(engine: Engine, tmp_path: Path, box: tuple[float, ...]) -> None:
+    export(engine, tmp_path / "a.parquet", bbox=box)
+    gpio.check(tmp_path / "a.parquet", tmp_path)
 
 
 def test_paths_of_scenes_are_not_told_and_urls_are(tmp_path: Path) -> None:
