@@ -49,7 +49,7 @@ REGIONS = (
     (32632, 600_000, 5_300_000),
     (32633, 300_000, 5_300_000),
     (32634, 300_000, 5_000_000),
-    (32701, 180_000, 8_000_000),
+    (32701, 180_000, 8_500_000),
     (32760, 790_000, 8_000_000),
 )
 """EPSG code, and the north-western corner in metres. The last begins west of the 180th meridian and ends east of it."""

@@ -13,6 +13,7 @@ import pickle
 import sys
 import warnings
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from indexer.plan.work import WorkUnit
     from indexer.units import Scene
 
-RETRIES = 3
-"""How often an item is tried again that lost its actor; one that kills each of them is given up."""
+ROUNDS, RETRIES = 2, 1
+"""How often all that is missing is done anew, on as many actors as there is room for then, and in each round how often
+an item is tried again that lost its actor. One that kills each of them is given up after four."""
 IN_FLIGHT = 2
 """Items that an actor is sent at once: one to do, and one that waits so that it need not."""
 SETTINGS = {
@@ -88,29 +90,49 @@ class Ray:
         self, make: Callable[[], Callable[[T], R]], items: Iterable[T], *, cuda: bool = False, ordered: bool = False
     ) -> Iterator[tuple[int, R]]:
         """Do something with every item, on as many actors as there is room for."""
-        ray = quiet_ray()
-        rows = [{"position": i, "item": zlib.compress(pickle.dumps(item))} for i, item in enumerate(items)]
-        if not rows:
+        left = {i: zlib.compress(pickle.dumps(item)) for i, item in enumerate(items)}
+        early: dict[int, R] = {}
+        upcoming = 0
+        for _ in range(ROUNDS):
+            # What Ray itself cannot mend ends a round: a machine that took results with it, an actor that never began.
+            with suppress(quiet_ray().exceptions.RayError):
+                for position, result in self._round(make, dict(left), cuda=cuda, ordered=ordered):
+                    del left[position]
+                    early[position] = result
+                    if not ordered:
+                        yield position, early.pop(position)
+                    while upcoming in early:
+                        yield upcoming, early.pop(upcoming)
+                        upcoming += 1
+            if not left:
+                break
+        yield from sorted(early.items(), key=lambda pair: pair[0])
+
+    def _round(
+        self, make: Callable[[], Callable[[T], R]], items: dict[int, bytes], *, cuda: bool, ordered: bool
+    ) -> Iterator[tuple[int, R]]:
+        """Do it once; what lost its actor too often, or its actor's machine, is left out."""
+        if not items:
             return
+        ray = quiet_ray()
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        context.max_errored_blocks = -1  # items that were given up are missing, and the caller says so
+        context.max_errored_blocks = -1
         context.execution_options.preserve_order = ordered
         logging.getLogger("ray.data").setLevel(logging.CRITICAL + 1)
-        workers = min(self._workers(cuda=cuda), len(rows))
+        workers = min(self._workers(cuda=cuda), len(items))
         with warnings.catch_warnings():
-            # Ray 2.64 is to find other words for the last two; pyproject.toml stays below until it has them.
+            # Ray 2.64 is to find other words for the last one; pyproject.toml stays below until it has them.
             warnings.simplefilter("ignore")
+            rows = [{"position": position, "item": item} for position, item in items.items()]
             done = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
                 _Actor,
                 fn_constructor_args=(ray.put(pickle.dumps(make)),),
                 batch_size=1,
-                compute=ray.data.ActorPoolStrategy(
-                    min_size=1, max_size=workers, initial_size=workers, max_tasks_in_flight_per_actor=IN_FLIGHT
-                ),
+                # A pool that may shrink cancels actors that are slow to start, and the whole run with them.
+                compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=IN_FLIGHT),
                 num_cpus=self._cores(cuda=cuda),
                 num_gpus=self.gpus if cuda else None,
-                max_restarts=-1,
                 max_task_retries=RETRIES,
             )
         for row in done.iter_rows():
