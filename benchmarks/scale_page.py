@@ -16,6 +16,8 @@ AREAS = {"Europe": 9_938_000, "Africa": 30_065_000, "All land": 148_647_000}
 SOURCE = "https://www.infoplease.com/geography/world-land-areas-and-elevations"
 SIDE = 0.64
 """Of a chip, in kilometres: 64 pixels of 10 m."""
+GOOD = 0.2
+"""How far off a cost may be foretold, relatively."""
 ASSUMED = 2000.0
 """Chips a second of one GPU, where nobody has measured."""
 NAMES = {
@@ -30,7 +32,7 @@ TERMS = {
     "table_bytes": ("a chip",),
     "build_s": ("", "a row", "a row^1.5"),
     "index_bytes": ("a row",),
-    "query_ms": ("", "a √row"),
+    "query_ms": ("", "a √row", "a row"),
 }
 RECIPE = """## Recipe
 
@@ -108,6 +110,14 @@ def page(body: dict[str, Any], gpu_rate: float | None) -> str:
         else f"GPU-hours **assume** {ASSUMED:,.0f} chips/s: none was measured. Measure yours with `python -m "
         "benchmarks.encode` and say `--gpu-rate`."
     )
+    off = (
+        ""
+        if figures["worst_error"] <= GOOD
+        else (
+            "\n**Not all costs were foretold within 20 %: believe what follows as far as that, and measure on a quiet "
+            "machine before planning by it.**\n"
+        )
+    )
     head = ["cost", "coefficients", "fitted to", "checked at", "measured", "foretold", "off by"]
     wide = ["", "million km²", "chips, one date", "GPU-hours", "machine-hours", "table, GB", "index, GB"]
     return f"""# Scale
@@ -117,12 +127,12 @@ What a continent takes. `python -m benchmarks.scale_page` writes this page from 
 
 ## What things cost here
 
-Measured by `{body["command"]}` on {body["date"]}, {body["machine"]}: chips of {CHIP} pixels and four bands by `rcf`,
+Measured by `{body["command"].partition(" --json")[0]}` on {body["date"]}, {body["machine"]}: chips of {CHIP} pixels and four bands by `rcf`,
 index of {figures["dimension"]:.0f} dimensions. Each cost was fitted to three small runs, and foretold for one ten
 times as large as the largest of them; within 20 % is asked.
 
 {table(head, coefficients)}
-
+{off}
 ## What that makes
 
 Chips of 640 m side by side, one date. Areas: [Infoplease]({SOURCE}), after the World Atlas. {rate}

@@ -33,18 +33,20 @@ def test_the_page_projects_continents() -> None:
         "table_bytes": [1500.0],
         "build_s": [0.0, 1e-5, 0.0],
         "index_bytes": [600.0],
-        "query_ms": [0.1, 1e-3],
+        "query_ms": [0.1, 1e-3, 0.0],
     }
     rows = [
         {"cost": c, "coefficients": v, "fitted": 10, "checked": 100, "measured": 1.0, "predicted": 1.1, "error": 0.1}
         for c, v in fits.items()
     ]
-    figures = {"dimension": 256.0, "anon_gb": 0.1, "build_peak_bytes_a_row": 400.0}
+    figures = {"worst_error": 0.3, "dimension": 256.0, "anon_gb": 0.1, "build_peak_bytes_a_row": 400.0}
     body = {"rows": rows, "figures": figures, "command": "c", "date": "d", "machine": "m"}
     text = scale_page.page(body, None)
     assert "| Africa | 30.1 | 73 million | 10.2 |" in text
     assert "**assume** 2,000 chips/s" in text
     assert "+10%" in text
+    assert "Not all costs were foretold" in text
+    assert "Not all" not in scale_page.page({**body, "figures": {**figures, "worst_error": 0.1}}, None)
     assert "| Africa | 30.1 | 73 million | 20.4 |" in scale_page.page(body, 1000.0)
 
 
