@@ -57,7 +57,7 @@ SCHEMA = pa.schema(
         pa.field("bbox", schema.BBOX, nullable=False),
     ]
 )
-"""Columns of a plan. Those of :class:`indexer.plan.work.WorkUnit` by name, and the outline of its cells."""
+"""Columns of a plan. Those of :class:`indexer.plan.work.WorkUnit` by name, and the hull of its cells."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class _Units(Sequence[WorkUnit]):
 
 
 def _row(unit: WorkUnit) -> dict[str, Any]:
-    outline = cells.outline(unit.cells)
+    outline = cells.hull(unit.cells)
     row = {name: getattr(unit, name) for name in SCHEMA.names if name not in {"geometry", "bbox"}}
     sources = [{**asdict(s), "assets": [{"name": name, "href": href} for name, href in s.assets]} for s in unit.sources]
     bbox = dict(zip(("xmin", "ymin", "xmax", "ymax"), outline.bounds, strict=True))

@@ -59,6 +59,17 @@ def test_a_position_has_one_owner_whatever_cells_are_mixed(seed: int) -> None:
     assert cells.compact(mixed).tolist() == [top]
 
 
+@pytest.mark.parametrize("resolution", [0, 3, 8, 13])
+def test_no_cell_is_wider_than_its_disc_is_made_for(resolution: int) -> None:
+    random = np.random.default_rng(0)
+    lon, lat = random.uniform(-180, 180, 300), np.degrees(np.arcsin(random.uniform(-1, 1, 300)))
+    edge = h3.average_hexagon_edge_length(resolution, "m")
+    for cell in [*grid.cells(lon, lat, resolution).tolist(), *h3.get_pentagons(resolution)]:
+        centre = h3.cell_to_latlng(cell)
+        farthest = max(h3.great_circle_distance(centre, corner, unit="m") for corner in h3.cell_to_boundary(cell))
+        assert farthest < cells.WIDEST * edge
+
+
 def test_compact_keeps_what_is_not_whole() -> None:
     top = h3.latlng_to_cell(45, 13, 5)
     first, *rest = (int(c) for c in h3.cell_to_children(top))
