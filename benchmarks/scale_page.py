@@ -127,9 +127,9 @@ What a continent takes. `python -m benchmarks.scale_page` writes this page from 
 
 ## What things cost here
 
-Measured by `{body["command"].partition(" --json")[0]}` on {body["date"]}, {body["machine"]}: chips of {CHIP} pixels and four bands by `rcf`,
-index of {figures["dimension"]:.0f} dimensions. Each cost was fitted to three small runs, and foretold for one ten
-times as large as the largest of them; within 20 % is asked.
+Measured by `{body["command"].partition(" --json")[0]}` on {body["date"]}, {body["machine"]}:
+chips of {CHIP} pixels and four bands by `rcf`, index of {figures["dimension"]:.0f} dimensions. Each cost was fitted to
+three small runs, and foretold for one ten times as large as the largest of them; within 20 % is asked.
 
 {table(head, coefficients)}
 {off}
