@@ -231,6 +231,7 @@ def encode(plan: Path, store: Path, chips: int, kills: int) -> tuple[list[Run], 
         while runs[-1].running and rows_of(store) < chips * number / (kills + 1):
             time.sleep(POLL)
         if not runs[-1].running:
+            runs[-1].result()  # it was done before its time
             break
         runs[-1].kill()
     runs.append(Run(*arguments))
