@@ -170,7 +170,7 @@ def test_a_writer_killed_in_the_middle(uri: str) -> None:
 @pytest.mark.slow
 def test_many_writers_killed(uri: str) -> None:
     Store.create(uri, make.ENCODER, make.GRID)
-    for i, wait in enumerate(np.random.default_rng(0).uniform(0, 0.6, 40).tolist()):
+    for i, wait in enumerate(np.random.default_rng(0).uniform(0, 0.6, 20).tolist()):
         check_after_kill(uri, f"w{i}", kill_after(uri, wait, f"w{i}"))
 
 
