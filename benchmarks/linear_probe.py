@@ -71,7 +71,7 @@ def against(rows: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[str
     groups
         Encoders by the name of their training, one a seed; as many in each.
     """
-    from scipy.stats import t  # type: ignore[import-untyped]
+    from scipy.stats import t
 
     values = {(r["task"], r["measure"], r["encoder"]): 100 * r["numbers"]["value"] for r in rows}
     first, *others = groups

@@ -81,7 +81,7 @@ def _pixels(task: Masks, at: NDArray[np.int64]) -> Any:
 
 def surroundings(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return each band of an image, and its mean and spread around each pixel, shape (3 · bands, h, w)."""
-    from scipy.ndimage import uniform_filter  # type: ignore[import-untyped]
+    from scipy.ndimage import uniform_filter
 
     whole = np.nan_to_num(image)
     mean = uniform_filter(whole, (0, AROUND, AROUND))

@@ -50,7 +50,7 @@ def rotate_at_random(labels: NDArray[np.int64], count: int) -> tuple[Split, ...]
 def _apart(train: NDArray[np.int64], test: NDArray[np.int64], at: NDArray[np.float64] | None, gap: float) -> Split:
     if at is None:
         return train, test
-    from scipy.spatial import cKDTree  # type: ignore[import-untyped]
+    from scipy.spatial import cKDTree
 
     nearest, _ = cKDTree(at[test]).query(at[train], p=np.inf)
     return train[nearest >= gap - 1e-9], test
