@@ -108,7 +108,7 @@ def _newest(searcher: Searcher, filter_: Filter, period: Any) -> Rows:
 
 def _pair(before: Rows, after: Rows, reach: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return positions of chips of one place; none is in two pairs."""
-    from scipy.spatial import cKDTree # noqa: PLC0415 - slow to import
+    from scipy.spatial import cKDTree  # noqa: PLC0415 - slow to import
 
     far, of = cKDTree(before.on_sphere()).query(after.on_sphere(), distance_upper_bound=reach)
     met = np.flatnonzero(np.isfinite(far))

@@ -67,7 +67,7 @@ def step(values: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
 
 def blur(values: NDArray[Any], spread: float) -> NDArray[np.float32]:
     """Return a smoothed field: a Gaussian of so many pixels, cut off at three of its widths."""
-    from scipy import ndimage # noqa: PLC0415 - slow to import
+    from scipy import ndimage  # noqa: PLC0415 - slow to import
 
     return np.asarray(ndimage.gaussian_filter(values, spread, output=np.float32, truncate=3))
 

@@ -133,7 +133,7 @@ def spatial_splits(labelled: Labelled, made: Blocks) -> Iterator[tuple[NDArray[n
 
 def _touching(labelled: Labelled, some: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Tell which of some chips overlap or touch any of others."""
-    from scipy.spatial import cKDTree # noqa: PLC0415 - slow to import
+    from scipy.spatial import cKDTree  # noqa: PLC0415 - slow to import
 
     at, radius = on_sphere(labelled.lon, labelled.lat), labelled.radius
     tree = cKDTree(at[others])
