@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 
 from embedstore.errors import InputError, RasterError
-from indexer import acquisition, remote
+from indexer import acquisition, numbers, remote
 from indexer.rasters import Raster, open_raster
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def _open(path: Path, name: str, asset: Any, item: Any, when: datetime | None) -
     file = href if away else path.parent / (unquote(parts.path) if parts.scheme == "file" else href)
     said = asset.get("datetime") or (item.get("properties") or {}).get("datetime")
     try:
-        return open_raster(file, when or (acquisition.parse(str(said)) if said else None))
+        raster = open_raster(file, when or (acquisition.parse(str(said)) if said else None))
+        return numbers.applied(numbers.said(item, asset), raster)
     except InputError as error:
         raise RasterError(f"the asset {name!r} of the item {path} cannot be used: {error}") from error
 

@@ -19,6 +19,7 @@ from embedstore import schema, spec
 from embedstore.errors import PlanError, storage_errors
 from embedstore.sealed import write_bytes
 from indexer import cells
+from indexer.numbers import Numbers
 from indexer.plan.work import Grid, Source, WorkUnit
 
 if TYPE_CHECKING:
@@ -28,8 +29,18 @@ VERSION = 1
 """Of the file format: raised whenever an older release would misread a newer plan."""
 KEY = b"embedstore:plan"
 ROW_GROUP = 4096
+UNSEALED = "0" * 64
+"""Stands where the file's digest will."""
 
-ASSET = pa.struct([("name", pa.string()), ("href", pa.string())])
+ASSET = pa.struct(
+    [
+        ("name", pa.string()),
+        ("href", pa.string()),
+        ("scale", pa.list_(pa.float64())),
+        ("offset", pa.list_(pa.float64())),
+        ("shifted", pa.bool_()),
+    ]
+)
 SOURCE = pa.struct(
     [
         ("modality", pa.string()),
@@ -102,12 +113,10 @@ def write(path: str | Path, work: Iterable[WorkUnit], parameters: dict[str, Any]
     types = sorted({shape.geom_type for shape in shapes})
     geo = schema.geo_key(tuple(float(v) for v in shapely.total_bounds(shapes)), types)  # type: ignore[arg-type]
     table = pa.Table.from_pylist(rows, SCHEMA)
-    # The footer comes last in the file, so it can hold the digest of all that comes before.
-    said = {"version": VERSION, "parameters": parameters, "estimate": estimate, "rows": _digest(_parquet(table, {}))}
-    sealed = spec.canonical_json({**said, "sha256": spec.digest(said)})
-    data = _parquet(table, {b"geo": json.dumps(geo).encode(), KEY: sealed})
+    said = {"version": VERSION, "parameters": parameters, "estimate": estimate, "sha256": UNSEALED}
+    data = _parquet(table, {b"geo": json.dumps(geo).encode(), KEY: spec.canonical_json(said)})
     with storage_errors("write the plan", path):
-        write_bytes(Path(path), data)
+        write_bytes(Path(path), _with_seal(data, UNSEALED, _digest(data)))
 
 
 def read(path: str | Path) -> Plan:
@@ -121,7 +130,7 @@ def read(path: str | Path) -> Plan:
     try:
         data = Path(path).read_bytes()
         with pq.ParquetFile(io.BytesIO(data)) as file:
-            said = json.loads((file.schema_arrow.metadata or {}).get(KEY, b"{}"))
+            said = json.loads((file.metadata.metadata or {}).get(KEY, b"{}"))
             table = file.read().cast(SCHEMA).combine_chunks() if said.get("version") == VERSION else None
     except (OSError, pa.ArrowException, ValueError, AttributeError) as error:
         raise PlanError(f"the plan {path} cannot be read: {error}. Make it again with `embedstore plan`.") from error
@@ -132,8 +141,8 @@ def read(path: str | Path) -> Plan:
             f"{path} is a plan of format {said.get('version')}, and this release reads format {VERSION}. Make it again "
             "with `embedstore plan`, or use the release that made it."
         )
-    sealed = {key: value for key, value in said.items() if key != "sha256"}
-    if said.get("sha256") != spec.digest(sealed) or said["rows"] != _digest(data):
+    seal = str(said.get("sha256"))
+    if len(seal) != len(UNSEALED) or _digest(_with_seal(data, seal, UNSEALED)) != seal:
         raise PlanError(f"the plan {path} is not as it was written. Make it again with `embedstore plan`.")
     return Plan(_Units(table), said["parameters"], said["estimate"])
 
@@ -144,10 +153,14 @@ def _parquet(table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _digest(parquet: bytes) -> str:
-    """Return the SHA-256 of all of a Parquet file but its footer, whose length stands before the last four bytes."""
-    footer = int.from_bytes(parquet[-8:-4], "little")
-    return hashlib.sha256(parquet[: -8 - footer]).hexdigest()
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _with_seal(data: bytes, old: str, new: str) -> bytes:
+    """Return a file with another digest in its footer: it is that of the file with :data:`UNSEALED` in its place."""
+    before, _, after = data.rpartition(old.encode())
+    return b"".join((before, new.encode(), after))
 
 
 class _Units(Sequence[WorkUnit]):
@@ -171,9 +184,17 @@ class _Units(Sequence[WorkUnit]):
 def _row(unit: WorkUnit) -> dict[str, Any]:
     outline = cells.hull(unit.cells)
     row = {name: getattr(unit, name) for name in SCHEMA.names if name not in {"geometry", "bbox"}}
-    sources = [{**asdict(s), "assets": [{"name": name, "href": href} for name, href in s.assets]} for s in unit.sources]
+    sources = [_source(s) for s in unit.sources]
     bbox = dict(zip(("xmin", "ymin", "xmax", "ymax"), outline.bounds, strict=True))
     return {**row, "sources": sources, "grid": asdict(unit.grid), "geometry": shapely.to_wkb(outline), "bbox": bbox}
+
+
+def _source(source: Source) -> dict[str, Any]:
+    """Return a source as a row has it, where each asset carries what is known of its numbers."""
+    told = source.numbers or (Numbers(),) * len(source.assets)
+    named = zip(source.assets, told, strict=True)
+    assets = [{"name": name, "href": href, **asdict(numbers)} for (name, href), numbers in named]
+    return {name: assets if name == "assets" else getattr(source, name) for name in SOURCE.names}
 
 
 def _unit(row: dict[str, Any]) -> WorkUnit:
@@ -184,6 +205,7 @@ def _unit(row: dict[str, Any]) -> WorkUnit:
             tuple((a["name"], a["href"]) for a in s["assets"]),
             s["datetime"].astimezone(UTC),
             s["cloud"],
+            tuple(Numbers(tuple(a["scale"]), tuple(a["offset"]), a["shifted"]) for a in s["assets"]),
         )
         for s in row["sources"]
     )

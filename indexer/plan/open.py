@@ -14,6 +14,7 @@ from rasterio.vrt import WarpedVRT
 
 from embedstore.errors import InputError, RasterError
 from indexer.items import same_grid
+from indexer.numbers import Numbers, applied
 from indexer.rasters import Raster, open_raster, opened
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ def open_unit(unit: WorkUnit, folder: Path) -> ChipPlan:
 def _open(source: Source, grid: Raster, folder: Path, *, lead: bool) -> Raster:
     """Open one modality on the grid of the first."""
     try:
-        rasters = {name: open_raster(href, source.datetime, source.item) for name, href in source.assets}
+        told = source.numbers or (Numbers(),) * len(source.assets)
+        rasters = {
+            name: applied(numbers, open_raster(href, source.datetime, source.item))
+            for (name, href), numbers in zip(source.assets, told, strict=True)
+        }
         leader = next(iter(rasters.values()))
         if lead and not same_grid(leader, grid):
             raise RasterError(f"{leader.path} does not lie where the plan says; make the plan again.")
@@ -80,15 +85,10 @@ def _stacked(rasters: dict[str, Raster], grid: Raster, folder: Path) -> Raster:
     ET.SubElement(root, "GeoTransform").text = ", ".join(map(repr, grid.transform.to_gdal()))
     for name, raster in rasters.items():
         with opened(raster.path) as source:
-            for index in source.indexes:
+            for index in raster.bands.indexes:
                 said = source.descriptions[index - 1] or (name if source.count == 1 else f"{name}_{index}")
                 band = ET.SubElement(root, "VRTRasterBand", dataType=_gdal_type(source.dtypes[index - 1]))
-                for key, value in (
-                    ("Description", said),
-                    ("NoDataValue", source.nodatavals[index - 1]),
-                    ("Scale", source.scales[index - 1]),
-                    ("Offset", source.offsets[index - 1]),
-                ):
+                for key, value in (("Description", said), ("NoDataValue", source.nodatavals[index - 1])):
                     if value is not None:
                         ET.SubElement(band, key).text = str(value)
                 simple = ET.SubElement(band, "SimpleSource")
@@ -96,7 +96,12 @@ def _stacked(rasters: dict[str, Raster], grid: Raster, folder: Path) -> Raster:
                 ET.SubElement(simple, "SourceBand").text = str(index)
     path = folder / f"{uuid.uuid4().hex}.vrt"
     path.write_bytes(ET.tostring(root))
-    return open_raster(path, grid.datetime, grid.item)
+    whole = open_raster(path, grid.datetime, grid.item)
+    scale, offset, shift = (
+        tuple(value for raster in rasters.values() for value in getattr(raster.bands, name))
+        for name in ("scale", "offset", "shift")
+    )
+    return replace(whole, bands=replace(whole.bands, scale=scale, offset=offset, shift=shift))
 
 
 def _gdal_type(dtype: str) -> str:

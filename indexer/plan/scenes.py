@@ -12,7 +12,7 @@ import shapely
 
 from embedstore import area, footprint
 from embedstore.errors import InputError, PlanError, SpecError
-from indexer import acquisition
+from indexer import acquisition, numbers
 from indexer.plan.catalogue import Fault
 from indexer.plan.work import Grid, Source
 from indexer.rasters import Raster, open_raster
@@ -144,7 +144,8 @@ def _candidate(item: dict[str, Any], wanted: Wanted, question: Question, *, lead
     cloud = float(said) if isinstance(said, (int, float)) and np.isfinite(said) else None
     identity = f"stac:{item.get('collection') or ''}/{item['id']}"
     files = tuple((name, _path(asset["href"])) for name, asset in assets.items())
-    source = Source(wanted.name, identity, files, when, cloud)
+    told = tuple(numbers.said(item, asset) for asset in assets.values())
+    source = Source(wanted.name, identity, files, when, cloud, told)
     sizes = [asset.get("file:size") for asset in assets.values()]
     size = sum(sizes) if all(isinstance(s, int) for s in sizes) else None
     bands = sum(_bands(asset) for asset in assets.values())

@@ -22,6 +22,8 @@ from indexer.rasters import Raster, pixel_sides
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from indexer.numbers import Numbers
+
 NO_BANDS = Bands((), (), (), (), ())
 
 
@@ -80,6 +82,8 @@ class Source:
         When it was taken, in UTC.
     cloud
         Per cent of it that clouds cover, as the item says.
+    numbers
+        What the item says of the stored numbers of each of the assets.
     """
 
     modality: str
@@ -87,6 +91,7 @@ class Source:
     assets: tuple[tuple[str, str], ...]
     datetime: datetime
     cloud: float | None = None
+    numbers: tuple[Numbers, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

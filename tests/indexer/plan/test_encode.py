@@ -159,23 +159,16 @@ def test_a_plan_of_another_version_and_what_is_no_plan(tmp_path: Path) -> None:
             encode.encode_plan(tmp_path / f"{name}.parquet", tmp_path / "store")
 
 
-def test_a_damaged_plan_is_refused_or_says_the_same(tmp_path: Path) -> None:
+def test_a_damaged_plan_is_refused(tmp_path: Path) -> None:
     plan = planned(tmp_path, [world.item(tmp_path, "one")])
-    whole, good = file.read(plan), plan.read_bytes()
-    refused = 0
+    good = plan.read_bytes()
     random = np.random.default_rng(0)
     for at in random.integers(0, len(good), 150).tolist():
         broken = bytearray(good)
         broken[at] ^= 1 << int(random.integers(8))
         plan.write_bytes(broken)
-        try:
-            read = file.read(plan)
-        except PlanError:
-            refused += 1
-        else:
-            assert read.parameters == whole.parameters
-            assert list(read.units) == list(whole.units)
-    assert refused > 50
+        with pytest.raises(PlanError):
+            file.read(plan)
 
 
 def test_bands_of_their_own_files_are_stacked_whatever_their_grids(tmp_path: Path) -> None:
