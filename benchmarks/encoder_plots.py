@@ -45,6 +45,21 @@ def over_labels(file: Path, rows: Sequence[Mapping[str, Any]], names: Mapping[st
     return _save(figure, panels, file)
 
 
+def over_covers(file: Path, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Draw one region: a panel for each cover and sensor, macro F1 by each learner; see :func:`over_labels`."""
+    rows = [r for r in rows if r["measure"] == "macro F1"]
+    covers, sensors = (list(dict.fromkeys(r["task"].split("/")[i] for r in rows)) for i in (1, 2))
+    learners = list(dict.fromkeys(r["learner"] for r in rows))
+    figure, panels = _figure(len(covers), len(sensors))
+    for row in rows:
+        _, cover, sensor = row["task"].split("/")
+        axes = panels[covers.index(cover)][sensors.index(sensor)]
+        _curve(axes, row["points"], "labels", f"C{learners.index(row['learner'])}", row["learner"])
+        axes.set_title(f"{cover}, {sensor}", fontsize=9)
+        axes.set(xscale="log", xlabel="labels", ylabel="macro F1", ylim=(0.3, 1))
+    return _save(figure, panels, file)
+
+
 def over_images(file: Path, rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
     """Draw one set of images: mean IoU against labelled images, a curve for each encoder; see :func:`over_labels`."""
     figure, panels = _figure(1, 1)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import encoder_plots
+from benchmarks import encoder_plots, encoders_simulated
 from benchmarks.report import text
 from indexer.encode import DEFAULT_ENCODER
 
@@ -232,7 +232,8 @@ def _probe(rows: Rows, _: Path) -> str:
     return "\n".join([*lines, ""])
 
 
-def _labels(rows: Rows, pictures: Path) -> str:
+def _labels(every: Rows, pictures: Path) -> str:
+    rows, simulated = ([r for r in every if encoders_simulated.is_simulated(r["task"]) == s] for s in (False, True))
     lines = [
         "## Few labels",
         "",
@@ -253,6 +254,9 @@ def _labels(rows: Rows, pictures: Path) -> str:
         drawn = encoder_plots.over_labels(pictures / f"labels-{task.replace('/', '-')}.png", some, names)
         title = some[0]["what"][0]
         lines += [f"{title}:", "", f"![{title}]({pictures.name}/{drawn})", ""]
+    if simulated:
+        names = {r["encoder"]: called(r["encoder"]) for r in simulated}
+        lines.append(encoders_simulated.section(simulated, names, pictures))
     return "\n".join(lines)
 
 
