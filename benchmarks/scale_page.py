@@ -63,16 +63,23 @@ Ray's own files lie in `/tmp/ray`; its usage report and its dashboard are off. I
 """
 
 
-def projected(fits: dict[str, dict[str, Any]], chips: float, gpu_rate: float) -> list[float]:
-    """Return GPU-hours, core-hours, table and index in GB, build hours, and milliseconds of a question."""
-    cost = {name: foretold(name, f["coefficients"], chips) for name, f in fits.items()}
+def projected(fits: dict[str, dict[str, Any]], chips: float, gpu_rate: float) -> list[float | None]:
+    """Return GPU-hours, core-hours, table and index in GB, build hours, and milliseconds of a question.
+
+    None stands for a cost that the check did not bear out.
+    """
+
+    def cost(name: str, unit: float) -> float | None:
+        found = fits[name]
+        return None if abs(found["error"]) > GOOD else foretold(name, found["coefficients"], chips) / unit
+
     return [
         chips / gpu_rate / 3600,
-        cost["encode_s"] / 3600,
-        cost["table_bytes"] / 1e9,
-        cost["index_bytes"] / 1e9,
-        cost["build_s"] / 3600,
-        cost["query_ms"],
+        cost("encode_s", 3600),
+        cost("table_bytes", 1e9),
+        cost("index_bytes", 1e9),
+        cost("build_s", 3600),
+        cost("query_ms", 1),
     ]
 
 
@@ -101,7 +108,7 @@ def page(body: dict[str, Any], gpu_rate: float | None) -> str:
     ]
     continents = [
         [name, f"{area / 1e6:.1f}", f"{area / SIDE**2 / 1e6:,.0f} million"]
-        + [f"{value:,.3g}" for value in projected(fits, area / SIDE**2, gpu_rate or ASSUMED)]
+        + ["-" if value is None else f"{value:,.3g}" for value in projected(fits, area / SIDE**2, gpu_rate or ASSUMED)]
         for name, area in AREAS.items()
     ]
     rate = (
@@ -114,8 +121,8 @@ def page(body: dict[str, Any], gpu_rate: float | None) -> str:
         ""
         if figures["worst_error"] <= GOOD
         else (
-            "\n**Not all costs were foretold within 20 %: believe what follows as far as that, and measure on a quiet "
-            "machine before planning by it.**\n"
+            "\n**What was not foretold within 20 % is not projected: a dash stands below.** Small runs say little of "
+            "large ones there: a question costs the same until an index has some hundred thousand rows.\n"
         )
     )
     head = ["cost", "coefficients", "fitted to", "checked at", "measured", "foretold", "off by"]
@@ -145,7 +152,8 @@ An index is mapped, not loaded: a search process needs {figures["anon_gb"]:.2f} 
 once what it touches is in the page cache. The build held {figures["build_peak_bytes_a_row"]:,.0f} bytes a row at the
 most; of what it merges, each worker holds its share.
 
-These sizes are far beyond what was measured; the largest store that ever was is in [benchmarks](benchmarks.md).
+These sizes are far beyond what was measured; the largest store that ever was is in [benchmarks](benchmarks.md), with
+what building it and asking it takes.
 
 {RECIPE}"""
 
