@@ -59,8 +59,8 @@ there are no such pairs, that each score lies outside the interval of the other.
 labels give is further down."""
 NOTES = """## Several sensors, one vector
 
-`clip:small`, which ships, and `clip@FILE` make one vector of whatever is there of colour, radar and coherence. They take
-a STAC Item, `embedstore encode item.json --encoder clip:small --store S`, whose assets are named `optical`, `sar` and
+`clip:small`, which ships, and `clip@FILE` make one vector of what there is of colour, radar and coherence. They take a
+STAC Item, `embedstore encode item.json --encoder clip:small --store S`, whose assets are named `optical`, `sar` and
 `coherence` and lie on one grid; where one of them has no data, the vector is that of the others. The table's column
 `modalities` has a bit for each modality that a chip had, the store's first modality the lowest: `--where "modalities =
 7"` asks for chips with all three, `--where "modalities & 2 = 2"` for those with the second. The architecture was chosen
@@ -325,18 +325,25 @@ def _missing(rows: Rows, _: Path) -> str:
             "`python -m benchmarks.missing --encoder clip@FILE --regions REGION,… --json F`",
             "",
             (
-                "Learned with every sensor, asked without some of it: the score, and how far it fell relative to "
-                "nothing missing."
+                "Learned with every sensor, asked without some of it: the score, how far it fell relative to nothing "
+                "missing, and the score where what was learned from lacked the same sensor."
             ),
             "",
             *_pivot(
                 rows,
                 ("region", "cover", "measure", "missing"),
-                lambda r: f"{r['score']:.3f} ({-100 * r['fall']:+.0f} %)",
+                _fallen,
             ),
             "",
         ]
     )
+
+
+def _fallen(row: Mapping[str, Any]) -> str:
+    if row["missing"] == "nothing":
+        return f"{row['score']:.3f}"
+    alike = row["learned alike"]
+    return f"{row['score']:.3f} ({-100 * row['fall']:+.0f} %)" + ("" if alike is None else f"; {alike:.3f}")
 
 
 if __name__ == "__main__":
