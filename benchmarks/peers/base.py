@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from benchmarks.peers.rows import Rows, Where
@@ -41,21 +42,21 @@ class Peer(Protocol):
     def build(self, rows: Rows, folder: Path) -> None:
         """Take in all rows and index them; ``folder`` is empty and the peer's own."""
 
+    @abstractmethod
     def sweep(self) -> list[dict[str, Any]]:
         """Return settings of the search, from the cheapest to the dearest."""
-        raise NotImplementedError
 
+    @abstractmethod
     def search(self, query: NDArray[np.float32], k: int, knobs: dict[str, Any]) -> NDArray[np.int64]:
         """Return at most k row numbers, nearest first, for a query of shape (d,)."""
-        raise NotImplementedError
 
     def batch(self, queries: NDArray[np.float32], k: int, knobs: dict[str, Any]) -> list[NDArray[np.int64]]:
         """Answer (m, d) queries with all cores if the peer can take them at once, else one after the other."""
         return [self.search(query, k, knobs) for query in queries]
 
-    def filtered(self, query: NDArray[np.float32], k: int, where: Where, knobs: dict[str, Any]) -> NDArray[np.int64]:
-        """Return at most k row numbers that pass the filter, nearest first."""
-        raise NotImplementedError(f"{self.name} cannot filter; ask a peer whose `filters` is true.")
+    def filtered(self, query: NDArray[np.float32], k: int, where: Where, knobs: dict[str, Any]) -> NDArray[np.int64]:  # noqa: ARG002 - what others need
+        """Return at most k row numbers that pass the filter, nearest first; raises PeerError if it cannot filter."""
+        raise PeerError(f"{self.name} cannot filter; ask a peer whose `filters` is true.")
 
     def close(self) -> None:
         """Stop whatever the peer started."""

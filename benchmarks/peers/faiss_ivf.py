@@ -8,6 +8,7 @@ A filter is an ``IDSelectorBitmap`` over the mask of rows that pass, made within
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +37,9 @@ class FaissIVF(Peer):
         self._threads = threads
         self._f = faiss()
 
+    @abstractmethod
     def factory(self, rows: int, dimension: int) -> str:
         """Return the FAISS factory string."""
-        raise NotImplementedError
 
     def build(self, rows: Rows, folder: Path) -> None:  # noqa: ARG002 - it lives in memory alone
         """Train on a sample, then add every row."""

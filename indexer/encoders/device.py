@@ -136,6 +136,12 @@ class Runner:
         return out.float().cpu().numpy()  # type: ignore[no-any-return]
 
 
+def check(device: str) -> None:
+    """Raise EncoderError unless it is what a device may be called: ``auto``, ``cpu``, ``cuda``."""
+    if device not in {"auto", "cpu", "cuda"}:
+        raise EncoderError(f"there is no device {device!r}; choose auto, cpu or cuda.")
+
+
 def kind(device: str) -> str:
     """Return what a device is, ``cpu`` or ``cuda``; ``auto`` is CUDA if there is any.
 
@@ -146,8 +152,7 @@ def kind(device: str) -> str:
     """
     import torch  # noqa: PLC0415
 
-    if device not in {"auto", "cpu", "cuda"}:
-        raise EncoderError(f"there is no device {device!r}; choose auto, cpu or cuda.")
+    check(device)
     if device == "cuda" and not torch.cuda.is_available():
         raise EncoderError("device cuda was asked for, and torch finds no CUDA device; use --device cpu.")
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from embedstore.errors import EmbedstoreError, EncoderError, MissingExtraError, StoreError
+from indexer.encoders import device as device_names
 from indexer.engines import scatter
 
 if TYPE_CHECKING:
@@ -166,8 +167,7 @@ class Ray:
         EncoderError
             If there is no such device.
         """
-        if device not in {"auto", "cpu", "cuda"}:
-            raise EncoderError(f"there is no device {device!r}; choose auto, cpu or cuda.")
+        device_names.check(device)
         gpus = quiet_ray().cluster_resources().get("GPU", 0)
         if device == "cuda" and not gpus:
             raise EncoderError("device cuda was asked for, and the Ray cluster has no GPU; use cpu.")

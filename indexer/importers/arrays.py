@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from embedstore import footprint, schema, spec
 from embedstore.errors import EmbeddingsError
 from indexer.importers import footprints
-from indexer.importers.parquet import BATCH_BYTES, MOST_ROWS, utc
+from indexer.importers.columns import utc
+from indexer.importers.parquet import BATCH_BYTES, MOST_ROWS
 from indexer.importers.source import Model, Options, Unit, check_vectors, chips, moments
 from indexer.importers.tessera import mapped
 from indexer.rasters import digest_by_pieces

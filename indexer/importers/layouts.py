@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from embedstore.errors import EmbeddingsError
 from indexer.importers import alphaearth, clay, earth_index, major_tom, planet, tessera
 from indexer.importers.arrays import ArraySource
-from indexer.importers.parquet import ParquetSource, open_parquet
+from indexer.importers.parquet import ParquetSource
+from indexer.importers.streaming import open_parquet
 from indexer.rasters import opened
 
 if TYPE_CHECKING:

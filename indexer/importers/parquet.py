@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import shapely
 
 from embedstore import schema, spec
 from embedstore.errors import EmbeddingsError
-from indexer import acquisition
 from indexer.importers import footprints
+from indexer.importers.columns import flat_lists
 from indexer.importers.source import Model, Options, Unit, check_vectors, chips, moments
+from indexer.importers.streaming import Stream, open_parquet
 from indexer.rasters import digest_by_pieces
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class ParquetSource:
         if pa.types.is_fixed_size_list(kind):
             return int(kind.list_size)
         for batch in self._file.iter_batches(256, columns=[self.table_layout.vectors]):
-            lists = _flat_lists(batch.column(0).drop_null(), self.path)
+            lists = flat_lists(batch.column(0).drop_null(), self.path)
             if len(lists):
                 return len(lists[0])
         stated = self.emb.get("embedding", {}).get("dim") or self.emb.get("emb:dimensions")
@@ -220,7 +220,7 @@ class ParquetSource:
         before = 0
         for group in range(self._file.num_row_groups):
             rows = self._file.metadata.row_group(group).num_rows
-            stream = _Stream(self._file, group, step, self._columns)
+            stream = Stream(self._file, group, step, self._columns)
             for start in range(0, rows, step):
                 count = min(step, rows - start)
                 yield Unit([item, before + start, count], count, _Reading(self, stream, start, count, before))
@@ -257,7 +257,7 @@ class ParquetSource:
 
     def _matrix(self, column: pa.ChunkedArray, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return vectors, shape (n, dimension)."""
-        lists = _flat_lists(column.combine_chunks(), self.path)
+        lists = flat_lists(column.combine_chunks(), self.path)
         lengths = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
         wrong = np.flatnonzero(lengths != self.model.dimension)
         if len(wrong):
@@ -269,29 +269,12 @@ class ParquetSource:
         return flat.astype(np.float32, copy=False).reshape(-1, self.model.dimension)
 
 
-class _Stream:
-    """Reads a row group forward, a few rows at a time, however large it is."""
-
-    def __init__(self, file: pq.ParquetFile, group: int, step: int, columns: list[str]) -> None:
-        self._batches = file.iter_batches(step, row_groups=[group], columns=columns)
-        self._held: list[pa.RecordBatch] = []
-        self._at = 0
-
-    def take(self, start: int, count: int) -> pa.Table:
-        """Return rows, none of which may stand before those taken last."""
-        while self._at + sum(b.num_rows for b in self._held) < start + count:
-            self._held.append(next(self._batches))
-            while self._held and self._at + self._held[0].num_rows <= start:
-                self._at += self._held.pop(0).num_rows
-        return pa.Table.from_batches(self._held).slice(start - self._at, count)
-
-
 @dataclass(frozen=True)
 class _Reading:
     """The reading of one unit, put off until it is called."""
 
     source: ParquetSource
-    stream: _Stream
+    stream: Stream
     start: int
     count: int
     before: int
@@ -304,56 +287,3 @@ class _Reading:
                 f"{self.source.path} cannot be read: {error}. Is it whole? Fetch it again."
             ) from error
         return self.source.chips(rows, np.arange(self.count) + self.before + self.start)
-
-
-def open_parquet(path: Path) -> pq.ParquetFile:
-    """Open a Parquet file for streaming.
-
-    Raises
-    ------
-    EmbeddingsError
-        If it is none.
-    """
-    try:
-        return pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
-    except (OSError, pa.ArrowException) as error:
-        raise EmbeddingsError(f"{path} cannot be opened as Parquet: {error}. Is it whole? Fetch it again.") from error
-
-
-def _flat_lists(column: Any, path: Path) -> Any:
-    """Return an array of lists of real numbers from tensors, fixed lists, and lists in lists of one."""
-    lists = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    while True:
-        if isinstance(lists, pa.ExtensionArray):
-            lists = lists.storage
-        kind = lists.type
-        if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-            raise EmbeddingsError(f"the vectors of {path} are of type {kind}; they must be lists of real numbers.")
-        inner = kind.value_type
-        if not (pa.types.is_list(inner) or pa.types.is_large_list(inner) or pa.types.is_fixed_size_list(inner)):
-            break
-        lists = lists.flatten()
-    if not pa.types.is_floating(inner):
-        raise EmbeddingsError(
-            f"the vectors of {path} are of {inner}, and the file does not say how to make real numbers of them; "
-            "dequantise them first."
-        )
-    return lists
-
-
-def utc(column: pa.ChunkedArray, path: Path) -> pa.Array:
-    """Return dates, times and ISO 8601 texts as moments; without a zone they are UTC.
-
-    Raises
-    ------
-    EmbeddingsError
-        If one is no moment.
-    """
-    array = column.combine_chunks()
-    try:
-        if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-            return pa.array([None if t is None else acquisition.parse(t) for t in array.to_pylist()], schema.TIME)
-        naive = array.cast(pa.timestamp("us"), safe=False)
-    except (pa.ArrowException, ValueError) as error:
-        raise EmbeddingsError(f"the times of {path} cannot be read: {error}.") from error
-    return naive.cast(pa.int64()).cast(schema.TIME)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from indexer.importers.parquet import ParquetSource, TableLayout, utc
+from indexer.importers.columns import utc
+from indexer.importers.parquet import ParquetSource, TableLayout
 from indexer.importers.source import Model
 
 if TYPE_CHECKING:
