@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
+import shapely
 
+from embedstore.geoparquet import read_part
 from query import Engine
 from tests.embedstore import make
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROWS = 900
+BOX = shapely.box(11, 46, 12.5, 47)
 DELETED = tuple(make.chip_id(i) for i in range(0, 90, 3))
 WEST_OF_180, EAST_OF_180 = (179.0, -1.0, 180.0, 1.0), (-180.0, -1.0, -179.0, 1.0)
 
@@ -37,3 +41,14 @@ def worn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine(worn: Path) -> Iterator[Engine]:
     with Engine(worn) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def truth(engine: Engine) -> pa.Table:
+    """All rows as the data files hold them, by id."""
+    parts = [read_part(engine.store.path / file.path) for file in engine.snapshot.files]
+    return pa.concat_tables(parts).sort_by("id")
+
+
+def ids(table: pa.Table) -> set[str]:
+    return set(table["id"].to_pylist())

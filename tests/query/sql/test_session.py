@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import geopandas
 import h3.api.basic_int as h3
@@ -18,41 +16,18 @@ import shapely
 
 from embedstore import errors
 from embedstore.errors import FilterError, GeometryError, QueryError, SqlError, UnknownIdError
-from embedstore.geoparquet import read_part
 from embedstore.store import Store
 from query import Engine
 from query.sql import Session
 from query.sql.database import Database
 from tests.embedstore import make
-from tests.query.sql.conftest import DELETED, ROWS
+from tests.query.sql.conftest import BOX, DELETED, ROWS, ids
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEPT = ROWS + 80 - len(DELETED)
 ONE = make.chip_id(1)
-
-
-@pytest.fixture(scope="module")
-def truth(engine: Engine) -> pa.Table:
-    """All rows as the data files hold them, by id."""
-    parts = [read_part(engine.store.path / file.path) for file in engine.snapshot.files]
-    return pa.concat_tables(parts).sort_by("id")
-
-
-def ids(table: pa.Table) -> set[str]:
-    return set(table["id"].to_pylist())
-
-
-def plan(engine: Engine, statement: str) -> dict[str, Any]:
-    """Analyse a statement as the first of a session, which has read nothing yet."""
-    with Session(engine) as session:
-        table = session.query(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
-    return dict(json.loads(table["explain_value"][0].as_py()))
-
-
-def scan(node: dict[str, Any]) -> dict[str, Any]:
-    """What the analysed plan says of reading the files."""
-    if node.get("operator_name", "").strip() == "READ_PARQUET":
-        return dict(node["extra_info"])
-    return next((found for child in node.get("children", []) if (found := scan(child))), {})
 
 
 def test_the_view_holds_the_live_rows_with_typed_columns(engine: Engine, truth: pa.Table) -> None:
@@ -149,7 +124,6 @@ def test_nearest_of_every_row_of_a_query(engine: Engine) -> None:
     assert set(found["id"].to_pylist()) <= set(found["near"].to_pylist())
 
 
-BOX = shapely.box(11, 46, 12.5, 47)
 FILTERS: dict[str, dict[str, Any]] = {
     "ST_MakeEnvelope(11, 46, 12.5, 47)": {"within": BOX},
     f"'{BOX.wkt}'": {"within": BOX},
@@ -258,81 +232,6 @@ def test_h3_functions_are_h3(engine: Engine) -> None:
     assert row["nothing"] is None
     parents = engine.sql("SELECT DISTINCT h3_cell, h3_h3_to_string(h3_cell_to_parent(h3, 3)) AS parent FROM embeddings")
     assert parents["h3_cell"].to_pylist() == parents["parent"].to_pylist()
-
-
-def brute(truth: pa.Table, area: Any) -> set[str]:
-    held = shapely.intersects(shapely.from_wkb(truth["geometry"].to_pylist()), area)
-    return {i for i, hit in zip(truth["id"].to_pylist(), held.tolist(), strict=True) if hit}
-
-
-TRIANGLE = shapely.Polygon([(10.2, 45.1), (12.9, 45.9), (11.0, 47.7)])
-BOTH_SIDES = shapely.MultiPolygon([shapely.box(179.4, -0.5, 180, 0.5), shapely.box(-180, -0.5, -179.6, 0.5)])
-
-
-@pytest.mark.parametrize("area", [BOX, TRIANGLE, BOTH_SIDES, shapely.box(50, 50, 51, 51)], ids=lambda a: a.geom_type)
-def test_embeddings_in_an_area_are_all_that_meet_it(engine: Engine, truth: pa.Table, area: Any) -> None:
-    expected = brute(truth, area)
-    assert ids(engine.sql(f"SELECT id FROM embeddings_in('{area.wkt}')")) == expected
-    assert ids(engine.sql(f"SELECT id FROM embeddings_in(ST_GeomFromText('{area.wkt}'))")) == expected
-    narrowed = f"may_intersect(h3_cell, bbox, '{area.wkt}') AND ST_Intersects(geometry, '{area.wkt}'::GEOMETRY)"
-    assert ids(engine.sql(f"SELECT id FROM embeddings WHERE {narrowed}")) == expected
-
-
-def test_embeddings_in_a_box_are_those_whose_bounds_meet_it(engine: Engine, truth: pa.Table) -> None:
-    assert ids(engine.sql("SELECT id FROM embeddings_in_box(11, 46, 12.5, 47)")) == brute(truth, BOX)
-    across = brute(truth, BOTH_SIDES)
-    assert across
-    assert ids(engine.sql("SELECT id FROM embeddings_in_box(179.4, -0.5, -179.6, 0.5)")) == across
-    found = engine.sql("SELECT id, embedding FROM embeddings_in_box(11, 46, 12.5, 47)")
-    np.testing.assert_allclose(
-        np.array(found["embedding"].to_pylist()), engine.vectors(found["id"].to_pylist()), atol=1e-3
-    )
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "SELECT id FROM embeddings_in(ST_MakeEnvelope(11, 46, 11.3, 46.2))",
-        "SELECT id FROM embeddings_in_box(11, 46, 11.3, 46.2)",
-        "SELECT id FROM embeddings WHERE may_intersect(h3_cell, bbox, ST_MakeEnvelope(11, 46, 11.3, 46.2))",
-    ],
-)
-def test_files_elsewhere_are_not_read(engine: Engine, statement: str) -> None:
-    read, files = map(int, scan(plan(engine, statement))["Scanning Files"].split("/"))
-    assert files == len(engine.snapshot.files)
-    assert 0 < read <= files / 4
-    assert "Scanning Files" not in scan(plan(engine, "SELECT id FROM embeddings WHERE ST_IsValid(geometry)"))
-
-
-def test_row_groups_elsewhere_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("embedstore.geoparquet.ROW_GROUP", 16)
-    store = make.store(tmp_path / "store")
-    chips = make.chips(list(range(300)), box=(10.0, 45.0, 10.4, 45.4))
-    pictures = pa.array([np.random.default_rng(i).bytes(2000) for i in range(300)], pa.binary())
-    store.append(chips.set_column(chips.column_names.index("thumbnail"), "thumbnail", pictures))
-    with Engine(store.path) as engine:
-        whole = bytes_read(engine, "SELECT thumbnail FROM embeddings")
-        near = "may_intersect(h3_cell, bbox, ST_MakeEnvelope(10.1, 45.1, 10.15, 45.15))"
-        part = bytes_read(engine, f"SELECT thumbnail FROM embeddings WHERE {near}")
-        held = engine.sql(f"SELECT thumbnail FROM embeddings WHERE {near}").num_rows
-    assert 0 < held < 15
-    assert whole > 600_000
-    assert part < 0.5 * whole
-
-
-def bytes_read(engine: Engine, statement: str) -> int:
-    """Bytes that this process reads for the first statement of a session."""
-    counts = Path("/proc/self/io")
-    if not counts.exists():
-        pytest.skip("needs Linux to count the bytes read")
-    with Session(engine) as session:
-        before = int(counts.read_text(encoding="utf-8").split()[1])
-        session.query(statement)
-        return int(counts.read_text(encoding="utf-8").split()[1]) - before
-
-
-def test_vectors_are_not_read_from_the_files(engine: Engine) -> None:
-    assert "embedding" not in scan(plan(engine, "SELECT id, embedding FROM embeddings"))["Projections"]
 
 
 def test_pandas_polars_and_geopandas_take_the_answer(engine: Engine) -> None:
