@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstore.home import Home
-    from embedstore.snapshot import Piece, Snapshot
+    from embedstore.piece import Piece
+    from embedstore.snapshot import Snapshot
     from embedstore.spec import EncoderSpec
 
 CHUNK = 65_536

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from embedstore.catalog import Catalog
     from embedstore.home import Home
-    from embedstore.snapshot import Piece
+    from embedstore.piece import Piece
     from embedstore.store import Store
     from embedstore.table import DataFile
 

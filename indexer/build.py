@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from embedstore.catalog import Calibration, Codebook
-    from embedstore.snapshot import Piece, Snapshot
+    from embedstore.piece import Piece
+    from embedstore.snapshot import Snapshot
     from indexer.engines.base import Executor
 
 FLAT_ROWS = 20_000

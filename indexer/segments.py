@@ -10,9 +10,9 @@ import numpy as np
 
 from embedstore import segment_rows
 from embedstore.errors import ConflictError, LimitError
+from embedstore.piece import Piece
 from embedstore.segment import Segment
 from embedstore.segment_draft import SegmentDraft
-from embedstore.snapshot import Piece
 from embedstore.store import Store
 from indexer import codebook
 

@@ -17,7 +17,8 @@ from query.plan import Goal
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from embedstore.snapshot import Piece, Snapshot
+    from embedstore.piece import Piece
+    from embedstore.snapshot import Snapshot
     from query.searcher import Found, Searcher, Selection
 
     Own = tuple[Piece, int]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from embedstore.snapshot import Piece
+    from embedstore.piece import Piece
     from query.labels import Labels
     from query.searcher import Searcher, Selection
     from query.stream import Block

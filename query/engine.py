@@ -1,18 +1,15 @@
-"""The engine: one store, one snapshot, questions answered."""
+"""The engine: questions to one version of a store, and their answers."""
 
 from __future__ import annotations
 
 import math
 import threading
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from embedstore.errors import DamageError, QueryError
-from embedstore.snapshot import DegradedIndexWarning, Snapshot
-from embedstore.store import Store
+from embedstore.errors import QueryError
 from embedstore.vectors import to_unit
 from query import classify, example
 from query.answer import answer, answer_many
@@ -22,21 +19,20 @@ from query.heat_map import heat_map
 from query.hits import Hits
 from query.labels import Labels
 from query.plan import Goal
-from query.searcher import Searcher
+from query.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
     from numpy.typing import ArrayLike, NDArray
 
     from query.classify import Classified
+    from query.searcher import Searcher
     from query.sql import Limits, Session
 
-T = TypeVar("T")
 
-
-class Engine:
+class Engine(Reader):
     """Answers questions about one version of a store.
 
     Parameters
@@ -58,14 +54,10 @@ class Engine:
     """
 
     def __init__(self, store: str | Path, version: int | None = None) -> None:
-        self.store = Store.open(store, version)
-        self._bad: frozenset[str] = frozenset()
-        self._encoder: Any = None
+        super().__init__(store, version)
         self._scenes = Scenes()
-        self._moving = threading.Lock()
         self._opening = threading.Lock()
         self._sessions: dict[Limits | None, Session] = {}
-        self._searcher = self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -75,35 +67,6 @@ class Engine:
             for session in self._sessions.values():
                 session.close()
             self._sessions.clear()
-
-    def refresh(self) -> None:
-        """Move on to the newest version of the table and the live index."""
-        with self._moving:
-            self.store.refresh()
-            self._bad = frozenset()
-            self._searcher = self._open()
-
-    def _open(self) -> Searcher:
-        snapshot = Snapshot(self.store.table, self.store.catalog, self._bad)
-        try:
-            searcher = Searcher(snapshot, self.store.catalog)
-        except DamageError as error:
-            snapshot.degraded.append(str(error))
-            snapshot.index = None
-            searcher = Searcher(snapshot, self.store.catalog)
-        if snapshot.degraded and not snapshot.uncovered:
-            warnings.warn(
-                f"the index of {self.store.path} is damaged: {snapshot.degraded[0]} Answers stay right.",
-                DegradedIndexWarning,
-                stacklevel=3,
-            )
-        snapshot.rescue()
-        return searcher
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The rows that this engine answers from."""
-        return self._searcher.snapshot
 
     def search(
         self,
@@ -321,33 +284,6 @@ class Engine:
                 session = self._sessions[limits] = Session(self, limits)
             return session
 
-    def encode_chip(self, chip: str | Path) -> NDArray[np.float32]:
-        """Return the unit vector, shape (1, d), of a raster file, encoded as the store was.
-
-        Raises
-        ------
-        InputError, EncoderError
-            If the file cannot be read, or cannot be encoded as the store was.
-        """
-        from indexer.query_chip import encode_chip  # noqa: PLC0415 - torch is needed for chips only
-
-        return to_unit(encode_chip(Path(chip), self.encoder()), self.store.encoder.dimension)
-
-    def encoder(self) -> Any:
-        """Return the encoder that made the store's vectors, loaded once.
-
-        Raises
-        ------
-        EncoderError
-            If it cannot be loaded.
-        """
-        from indexer.encoders.registry import load  # noqa: PLC0415 - torch is needed for pixels only
-
-        with self._opening:
-            if self._encoder is None:
-                self._encoder = load(self.store.encoder_folder, self.store.encoder)
-            return self._encoder
-
     def explain(
         self,
         hits: Hits | Sequence[str],
@@ -399,38 +335,6 @@ class Engine:
             If one is not stored.
         """
         return self.ask(lambda searcher: example.stored(searcher.snapshot, list(ids)))
-
-    def ask(self, of: Callable[[Searcher], T]) -> T:
-        """Answer from one searcher, should another thread move on meanwhile; give up segments found damaged.
-
-        Parameters
-        ----------
-        of
-            Makes the answer; called again, with another searcher, if it came upon a damaged segment.
-
-        Raises
-        ------
-        DamageError
-            If the table itself is damaged.
-        """
-        while True:
-            searcher = self._searcher
-            try:
-                return of(searcher)
-            except DamageError as error:
-                self._give_up_segment(searcher, error)
-
-    def _give_up_segment(self, searcher: Searcher, error: DamageError) -> None:
-        """Go on without a segment in which damage was found; the table has its rows."""
-        with self._moving:
-            if self._searcher is not searcher:
-                return  # another thread has moved on already
-            pieces = searcher.snapshot.pieces
-            damaged = next((p.segment.name for p in pieces if str(p.segment.folder) + "/" in str(error)), None)
-            if damaged is None or damaged in self._bad:
-                raise error
-            self._bad |= {damaged}
-            self._searcher = self._open()
 
 
 def _check_k(k: Any) -> None:

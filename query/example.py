@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from embedstore.snapshot import Piece, Snapshot
+    from embedstore.piece import Piece
+    from embedstore.snapshot import Snapshot
 
 EARTH = 6_371_008.8
 """Mean radius of the Earth in metres (IUGG)."""

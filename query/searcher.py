@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from embedstore.candidates import Candidates
     from embedstore.catalog import Catalog
-    from embedstore.snapshot import Piece, Snapshot
+    from embedstore.piece import Piece
+    from embedstore.snapshot import Snapshot
     from query.filters import Filter
     from query.plan import Goal
 

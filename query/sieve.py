@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstore.candidates import Candidates
+    from embedstore.piece import Piece
     from embedstore.segment import Segment
-    from embedstore.snapshot import Piece
     from query.filters import Filter
     from query.predicate import Predicate
 

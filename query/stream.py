@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from embedstore.snapshot import Piece
+    from embedstore.piece import Piece
     from query.searcher import Selection
 
 BLOCK = 1 << 14

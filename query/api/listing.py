@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from embedstore.snapshot import Piece, Snapshot
+    from embedstore.piece import Piece
+    from embedstore.snapshot import Snapshot
     from query.api.shelf import Shelf
     from query.filters import Filter
     from query.searcher import Searcher

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from embedstore.snapshot import Piece
+    from embedstore.piece import Piece
     from indexer.engines.base import Executor
     from query.engine import Engine
     from query.fewshot.labelled import Labelled

@@ -9,8 +9,8 @@ import numpy as np
 
 from embedstore.errors import DamageError, LimitError
 from embedstore.home import home_of
+from embedstore.piece import Piece
 from embedstore.segment import Segment
-from embedstore.snapshot import Piece
 from query import stream
 
 if TYPE_CHECKING:

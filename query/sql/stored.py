@@ -12,8 +12,9 @@ from embedstore.extras import faiss
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from embedstore.piece import Piece
     from embedstore.segment import Segment
-    from embedstore.snapshot import Piece, Snapshot
+    from embedstore.snapshot import Snapshot
 
 
 DEEP = 64

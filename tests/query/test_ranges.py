@@ -14,7 +14,7 @@ from query.sieve import sift
 from tests.embedstore import make
 
 if TYPE_CHECKING:
-    from embedstore.snapshot import Piece
+    from embedstore.piece import Piece
 
 NUMBERS = st.one_of(
     st.decimals(-20, 60, places=3).map(str),

@@ -11,7 +11,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedstore.snapshot import Piece
+from embedstore.piece import Piece
 from query import sieve
 from query.filters import Filter
 from query.predicate import Predicate
