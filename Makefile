@@ -14,13 +14,17 @@ INSTALL := $(PY) -m pip install --disable-pip-version-check
 # The map is built when the package is installed.
 MAP := hatch_build.py $(shell find query/web -name node_modules -prune -o -name dist -prune -o -type f -print)
 
-.PHONY: demo test lint format bench clean new-venv
+.PHONY: demo test faults lint format bench clean new-venv
 
 demo: $(READY)
 	$(VENV)/bin/embedstore demo
 
 test: lint
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+# Thousands of faults in the middle of everything that writes; EMBEDSTORE_FAULT_SEED draws others. An hour or two.
+faults: $(READY_TEST)
+	$(PY) -m pytest -m slow -s tests/faults
 
 lint: $(READY_TEST)
 	$(PY) -m ruff check .

@@ -2,10 +2,11 @@
 
 ``python -m benchmarks.cost_model --json benchmarks/results/cost_model.json && python -m benchmarks.scale_page``.
 
-Encoding: seconds = a + b chips. Bytes: b chips. Index: seconds = a + b rows + c rows^1.5, for training and filling
-look at all of 4 sqrt(rows) lists for every row. A question: milliseconds = a + b sqrt(rows) + c rows, for a probed list
-holds sqrt(rows) / 4 codes, and more lists are probed for the same recall among more rows. Each fit is of least relative
-squares with no negative coefficient.
+Encoding: seconds = a + b chips. Bytes: b chips. Index: seconds = a + b rows + c rows^1.5. Training and calibration give
+a + b rows, and filling, which looks at all of 4 sqrt(rows) lists for every row, b rows + c rows^1.5; each is fitted to
+its own stages, so that one's noise is not another's growth. A question: milliseconds = a + b sqrt(rows) + c rows, for a
+probed list holds sqrt(rows) / 4 codes, and more lists are probed for the same recall among more rows. Each fit is of
+least relative squares with no negative coefficient.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from indexer.encode import encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
 LARGER = 10
 """How many times as large the check is as the largest run that is fitted."""
 STEPS = (4, 2, 1)
@@ -41,6 +44,9 @@ TERMS: dict[str, Callable[[float], list[float]]] = {
     "index_bytes": lambda n: [n],
     "query_ms": lambda n: [1.0, n**0.5, n],
 }
+CONSTANT_AND_LINEAR, LINEAR_AND_STEEPER = (True, True, False), (False, True, True)
+STAGES = {"train": CONSTANT_AND_LINEAR, "calibrate": CONSTANT_AND_LINEAR}
+"""Which terms of ``build_s`` the stages of a build have; all others are passes over the rows."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +71,33 @@ def foretold(cost: str, coefficients: Sequence[float], count: float) -> float:
     return float(np.dot(TERMS[cost](count), coefficients))
 
 
+def solve(terms: NDArray[np.float64], measured: Sequence[float]) -> NDArray[np.float64]:
+    """Return the coefficients, none negative, of terms, shape (runs, terms), that give what was measured."""
+    scale_ = np.maximum(terms.max(axis=0), 1e-300)  # columns of very unlike size are scaled for the solver,
+    solved, _ = nnls(terms / scale_ / np.array(measured)[:, None], np.ones(len(terms)))  # rows so that ratios count
+    return np.asarray(solved / scale_)
+
+
 def fit(cost: str, counts: Sequence[int], measured: Sequence[float]) -> Fit:
     """Fit a cost to all runs but the last, which is the check."""
     terms = np.array([TERMS[cost](n) for n in counts[:-1]])
-    scaled = terms.max(axis=0)  # columns of very unlike size are scaled for the solver, rows so that ratios count
-    solved, _ = nnls(terms / scaled / np.array(measured[:-1])[:, None], np.ones(len(terms)))
-    coefficients = tuple((solved / scaled).tolist())
-    predicted = foretold(cost, coefficients, counts[-1])
-    error = predicted / measured[-1] - 1
-    return Fit(cost, coefficients, max(counts[:-1]), counts[-1], predicted, measured[-1], error)
+    return _checked(cost, solve(terms, measured[:-1]), counts, measured[-1])
+
+
+def fit_stages(counts: Sequence[int], stages: Sequence[dict[str, float]]) -> Fit:
+    """Fit the time of an index build, each group of stages alone, to all runs but the last, which is the check."""
+    terms = np.array([TERMS["build_s"](n) for n in counts[:-1]])
+    total = np.zeros(terms.shape[1])
+    for mask in (CONSTANT_AND_LINEAR, LINEAR_AND_STEEPER):
+        took = [sum(t for name, t in run.items() if STAGES.get(name, LINEAR_AND_STEEPER) == mask) for run in stages]
+        total += solve(terms * np.array(mask), took[:-1])
+    return _checked("build_s", total, counts, sum(stages[-1].values()))
+
+
+def _checked(cost: str, coefficients: NDArray[np.float64], counts: Sequence[int], measured: float) -> Fit:
+    known = tuple(coefficients.tolist())
+    predicted = foretold(cost, known, counts[-1])
+    return Fit(cost, known, max(counts[:-1]), counts[-1], predicted, measured, predicted / measured - 1)
 
 
 def encoding(tiles: Sequence[int], rounds: int, folder: Path) -> list[dict[str, Any]]:
@@ -109,19 +133,20 @@ def indexing(counts: Sequence[int], dimension: int, rounds: int, folder: Path) -
     for count in counts:
         empty, store = folder / "vectors", folder / "indexed"
         landscape.store(empty, count, dimension)
-        took, asked = [], []
+        took: list[dict[str, float]] = []
+        asked = []
         for _ in range(rounds):
             shutil.rmtree(store, ignore_errors=True)
             shutil.copytree(empty, store)
             built, peak = alone.run("benchmarks.build:index", store)
-            took.append(sum(built["seconds"].values()))
+            took.append(built["seconds"])
             asked.append(scale.once(store, queries, folder))
         Store.open(store).vacuum(0)
         on_disk = sum(p.stat().st_size for p in (store / "_index").rglob("*") if p.is_file())
         rows.append(
             {
                 "rows": count,
-                "build_s": statistics.median(took),
+                "stages": {stage: statistics.median(t[stage] for t in took) for stage in took[0]},
                 "build_peak_gb": peak,
                 "index_bytes": on_disk,
                 "query_ms": statistics.median(a["p50_ms"] for a in asked),
@@ -148,9 +173,8 @@ def main() -> None:
         encoded = encoding(tiles, options.rounds, folder)
         indexed = indexing(counts, options.dim, options.rounds, folder)
     fits = [fit(c, [r["chips"] for r in encoded], [r[c] for r in encoded]) for c in ("encode_s", "table_bytes")]
-    fits += [
-        fit(c, [r["rows"] for r in indexed], [r[c] for r in indexed]) for c in ("build_s", "index_bytes", "query_ms")
-    ]
+    fits += [fit_stages(counts, [r["stages"] for r in indexed])]
+    fits += [fit(c, counts, [r[c] for r in indexed]) for c in ("index_bytes", "query_ms")]
     figures: dict[str, float] = {f"{f.cost}_error": f.error for f in fits}
     figures |= {"worst_error": max(abs(f.error) for f in fits), "dimension": options.dim}
     figures |= {

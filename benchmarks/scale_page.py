@@ -59,7 +59,8 @@ Ray's own files lie in `/tmp/ray`; its usage report and its dashboard are off. I
 - One process commits, so there is a number of GPUs beyond which more of them do not help. Then encode regions from
   several heads into the same store: appends of several processes are safe.
 - A commit takes longer the more files there are: of 64 chips each, the twentieth took 0.03 s of one core, the four
-  hundredth 0.14 s. Tens of thousands of work units into one store need larger units, or stores by region side by side.
+  hundredth 0.14 s. So work units that are done wait for one another until commits take a tenth of the time; what waits
+  is encoded again if the head dies.
 - All work units are listed before the first starts, about 2 kB each on the head.
 - Workers that join after a command began are used by the next.
 """

@@ -36,20 +36,20 @@ ATTEMPTS = 100
 """Races that a writer may lose before it gives up."""
 
 
-def append(store: Store, chips: pa.Table, unit: str | None) -> int:
-    """Append chips that the store does not hold yet; see :meth:`embedstore.store.Store.append`."""
-    rows = prepare(chips, store.encoder, store.grid)
+def append(store: Store, units: Sequence[tuple[str | None, pa.Table]]) -> int:
+    """Append chips that the store does not hold yet; see :meth:`embedstore.store.Store.append_units`."""
+    left, rows = list(units), _prepared(store, units)
     for attempt in range(ATTEMPTS):
-        if unit and store.table.application(unit):
-            return 0
-        ids = rows["id"].to_pylist()
-        fresh = rows.filter(pa.array(~store.held(ids))) if len(rows) else rows
-        if len(fresh) == 0 and unit is None:
+        undone = [(unit, chips) for unit, chips in left if not (unit and store.table.application(unit))]
+        if len(undone) < len(left) and undone:
+            rows = _prepared(store, undone)
+        left = undone
+        names = [unit for unit, _ in left if unit]
+        fresh = rows.filter(pa.array(~store.held(rows["id"].to_pylist()))) if left and len(rows) else rows
+        if not left or (len(fresh) == 0 and not names):
             return 0
         parts = _write(store, fresh) if len(fresh) else []
-        applications = {APPENDS: store.table.application(APPENDS) + 1}
-        if unit:
-            applications[unit] = 1
+        applications = {APPENDS: store.table.application(APPENDS) + 1, **dict.fromkeys(names, 1)}
         if store.table.commit(parts, [], applications):
             store.refresh()
             return len(fresh)
@@ -57,6 +57,12 @@ def append(store: Store, chips: pa.Table, unit: str | None) -> int:
         time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 20)))  # noqa: S311 - spreads writers, guards nothing
         store.refresh()
     raise gave_up(store.home, "append")
+
+
+def _prepared(store: Store, units: Sequence[tuple[str | None, pa.Table]]) -> pa.Table:
+    chips = [chips for _, chips in units]
+    whole = chips[0] if len(chips) == 1 else pa.concat_tables([_typed(one) for one in chips])
+    return prepare(whole, store.encoder, store.grid)
 
 
 def prepare(chips: pa.Table, encoder: EncoderSpec, grid_: GridSpec) -> pa.Table:
@@ -74,15 +80,7 @@ def prepare(chips: pa.Table, encoder: EncoderSpec, grid_: GridSpec) -> pa.Table:
     EncoderMismatchError
         If the embeddings have another dimension than the store's encoder gives.
     """
-    missing = [name for name in schema.CHIPS.names if name not in chips.column_names and name != "thumbnail"]
-    if missing:
-        raise SpecError(f"the chips lack the column(s) {', '.join(missing)}; see embedstore.schema.CHIPS.")
-    if "thumbnail" not in chips.column_names:
-        chips = chips.append_column("thumbnail", pa.nulls(len(chips), pa.binary()))
-    try:
-        chips = chips.select(schema.CHIPS.names).cast(schema.CHIPS)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
-        raise SpecError(f"the chips do not have the table's types: {error}; see embedstore.schema.CHIPS.") from error
+    chips = _typed(chips)
     for name in schema.CHIPS.names:
         if not schema.CHIPS.field(name).nullable and chips[name].null_count:
             raise SpecError(f"the chips have nulls in column {name!r}, which every chip must have.")
@@ -92,6 +90,20 @@ def prepare(chips: pa.Table, encoder: EncoderSpec, grid_: GridSpec) -> pa.Table:
     if not pc.all(pc.match_substring_regex(ids, "^[0-9a-f]{32}$")).as_py():
         raise SpecError("every id must be 32 lower-case hexadecimal digits (128 bits).")
     return _in_order(_with_places(_with_unit_vectors(chips, encoder), grid_))
+
+
+def _typed(chips: pa.Table) -> pa.Table:
+    """Return the columns that the table takes, in its types; thumbnails may be absent."""
+    missing = [name for name in schema.CHIPS.names if name not in chips.column_names and name != "thumbnail"]
+    if missing:
+        raise SpecError(f"the chips lack the column(s) {', '.join(missing)}; see embedstore.schema.CHIPS.")
+    if "thumbnail" not in chips.column_names:
+        chips = chips.append_column("thumbnail", pa.nulls(len(chips), pa.binary()))
+    try:
+        chips = chips.select(schema.CHIPS.names).cast(schema.CHIPS)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError) as error:
+        raise SpecError(f"the chips do not have the table's types: {error}; see embedstore.schema.CHIPS.") from error
+    return chips
 
 
 def _with_unit_vectors(chips: pa.Table, encoder: EncoderSpec) -> pa.Table:
@@ -174,13 +186,14 @@ def _write_segment(store: Store, batch: str, parts: list[Part], rows: pa.Table) 
 def discard(store: Store, parts: Sequence[Part]) -> None:
     """Remove what a lost race wrote, or a writer that was refused: data files, segment, row map.
 
-    What an object store will not remove either is left to `vacuum`.
+    What the disk or the object store will not remove either is left to `vacuum`.
     """
-    with suppress(StorageError):
-        for part in parts:
-            store.home.remove(store.home.folder / part.path)
-        for batch in {name_batch(part.path) for part in parts}:
-            store.home.remove(store.catalog.segments / batch)
+    paths = [store.home.folder / part.path for part in parts]
+    for batch in {name_batch(part.path) for part in parts}:
+        paths.append(store.catalog.segments / batch)
+        with suppress(StorageError, OSError):
             row_map = store.catalog.row_map(batch)
-            if row_map:
-                store.home.remove(row_map)
+            paths += [row_map] if row_map else []
+    for path in paths:
+        with suppress(StorageError, OSError):
+            store.home.remove(path)

@@ -71,6 +71,11 @@ def vacuum(store: Store, grace_hours: float) -> Vacuumed:
     store.refresh()
     horizon = time.time() - grace_hours * 3600
     snapshot = store.snapshot()
+    if snapshot.degraded:  # what cannot be read names nothing, and what it would have named must not go
+        raise DamageError(
+            f"{len(data)} data files were deleted, and nothing of the index, because {snapshot.degraded[0]} Then run "
+            "vacuum again."
+        )
     index = snapshot.index
     used = set(snapshot.used_batches)
     if index:

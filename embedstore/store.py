@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from embedstore import append, housekeeping, rewrite, verify
+from embedstore import append, housekeeping, repair, rewrite, verify
 from embedstore.catalog import Catalog
 from embedstore.errors import EncoderMismatchError, NotAStoreError, StoreExistsError, storage_errors
 from embedstore.geoparquet import read_part
@@ -198,7 +198,26 @@ class Store:
         StorageError
             If the disk refuses; nothing is committed then.
         """
-        added = append.append(self, chips, unit)
+        return self.append_units([(unit, chips)])
+
+    def append_units(self, units: Sequence[tuple[str | None, pa.Table]]) -> int:
+        """Append the chips of several units of work in one commit: each is recorded with its chips, or none is.
+
+        Parameters
+        ----------
+        units
+            Digest of the work, or None, and its chips, as :meth:`append` takes them.
+
+        Returns
+        -------
+        How many rows were added. A chip that several units hold is added once.
+
+        Raises
+        ------
+        SpecError, EncoderMismatchError, QueryError, ConflictError, StorageError
+            As :meth:`append`.
+        """
+        added = append.append(self, units)
         housekeeping.merge_flat_segments(self)
         return added
 
@@ -226,12 +245,36 @@ class Store:
         return rewrite.compact(self)
 
     def vacuum(self, grace_hours: float = 168.0) -> housekeeping.Vacuumed:
-        """Delete files that no version of the last `grace_hours` needs."""
+        """Delete files that no version of the last `grace_hours` needs.
+
+        Raises
+        ------
+        DamageError
+            If a part of the index cannot be read, so that what it needs is not known; nothing of the index is deleted.
+        InputError, StorageError
+            If the hours make no sense, or the disk refuses.
+        """
         return housekeeping.vacuum(self, grace_hours)
 
     def verify(self) -> list[str]:
         """Check every checksum and count; return the faults found, one sentence each."""
         return verify.faults(self)
+
+    def repair(self, forget_lost: bool = False) -> repair.Repaired:
+        """Make anew what the table says, and name the data files that are lost; the index is mended by building it.
+
+        Parameters
+        ----------
+        forget_lost
+            Whether the table forgets the rows of lost files. Without them it serves again, and encoding their scenes
+            again brings them back. Else they stay in it, so that a copy can be put in their place.
+
+        Raises
+        ------
+        ConflictError, StorageError
+            If other writers won every race, or the disk refuses.
+        """
+        return repair.repair(self, forget_lost)
 
     def info(self) -> dict[str, Any]:
         """Return what there is to know at a glance, as plain data."""

@@ -33,9 +33,9 @@ def faults(store: Store) -> list[str]:
     if home is not store.home:
         store = type(store)(Table(home, store.version))
     snapshot = Snapshot(store.table, store.catalog)
-    found = [*_encoder(store), *damaged_index_parts(store.catalog).values(), *snapshot.degraded]
+    found = [*encoder_faults(store), *damaged_index_parts(store.catalog).values(), *snapshot.degraded]
     for file in snapshot.files:
-        found += _data_file(store, file)
+        found += file_faults(store, file)
     if not found:
         found += _duplicates(snapshot)
         for piece in snapshot.pieces:
@@ -43,7 +43,8 @@ def faults(store: Store) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _encoder(store: Store) -> Iterator[str]:
+def encoder_faults(store: Store) -> Iterator[str]:
+    """Yield what is wrong with the encoder that a store keeps."""
     folder = store.encoder_folder
     try:
         if read_json(folder / "spec.json") != store.encoder.to_dict():
@@ -105,7 +106,8 @@ def _fault(check: Callable[[], object]) -> str | None:
     return None
 
 
-def _data_file(store: Store, file: DataFile) -> Iterator[str]:
+def file_faults(store: Store, file: DataFile) -> Iterator[str]:
+    """Yield what is wrong with a data file."""
     path = f"{store.home}/{file.path}"
     found = store.home.digest(store.home.folder / file.path)
     if found is None:

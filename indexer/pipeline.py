@@ -17,6 +17,7 @@ import numpy as np
 
 from embedstore.errors import InputError
 from indexer.channel import Channel, Stopped
+from indexer.commits import Commits
 from indexer.layers import Layer, Look, close, open_layers
 from indexer.rasters import block_cache
 from indexer.units import TILE, Ledger, Scene, Tile, Unit, pending
@@ -261,7 +262,7 @@ class Pipeline:
 
     def _write(self) -> None:
         """Commit units."""
-        for unit in self._finished:
-            table = unit.table()
-            written = self._store.append(table, unit.name)
-            self.tally.add(written=written, already=len(table) - written)
+        with Commits(self._store) as commits:
+            for unit in self._finished:
+                commits.add(unit.name, unit.table())
+        self.tally.add(written=commits.written, already=commits.already)

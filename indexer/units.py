@@ -40,8 +40,8 @@ class Ledger(Protocol):
         """Tell which chips are there."""
         ...
 
-    def append(self, chips: pa.Table, unit: str | None = None) -> int:
-        """Append chips; return how many were new."""
+    def append_units(self, units: Sequence[tuple[str | None, pa.Table]]) -> int:
+        """Append the chips of some units; return how many were new."""
         ...
 
 

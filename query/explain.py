@@ -52,7 +52,12 @@ class Scenes:
 
     def find(self, href: str, item: str) -> Raster | str:
         """Return the scene that a chip was cut from, or the reason why it cannot be had."""
+        from indexer import remote  # noqa: PLC0415 - GDAL is needed for explanations only
+
         name = Path(href).name
+        elsewhere = remote.url(href)
+        if elsewhere:
+            return f"its scene lies at {elsewhere}; only scenes on this machine are read again"
         if not Path(href).is_file():
             return f"its scene {name or item} is not where it was when it was encoded"
         try:

@@ -19,6 +19,7 @@ import numpy as np
 from embedstore.errors import EmbedstoreError, EncoderMismatchError, InputError, RasterError
 from embedstore.store import Store
 from indexer.chips import Block, ChipPlan
+from indexer.commits import Commits
 from indexer.encoders import registry
 from indexer.encoders.base import WEIGHTS
 from indexer.pipeline import Pipeline, Tally
@@ -98,9 +99,9 @@ class _Notebook:
     def held(self, ids: Sequence[str]) -> NDArray[np.bool_]:
         return np.zeros(len(ids), bool)
 
-    def append(self, chips: pa.Table, unit: str | None = None) -> int:
-        self.written.append((unit or "", chips))
-        return len(chips)
+    def append_units(self, units: Sequence[tuple[str | None, pa.Table]]) -> int:
+        self.written += [(unit or "", chips) for unit, chips in units]
+        return sum(len(chips) for _, chips in units)
 
 
 class Encoding:
@@ -160,7 +161,7 @@ def encode(
     cuda: bool,
 ) -> Tally:
     """Encode and commit what a store does not hold yet of some scenes; see :meth:`.base.Executor.encode`."""
-    tally, todo, passed = Tally(), list[tuple[Scene, str, int]](), 0
+    tally, todo, passed, commits = Tally(), list[tuple[Scene, str, int]](), 0, Commits(store)
 
     def parts() -> Iterator[Part]:
         asked = Store.open(store.path)
@@ -171,22 +172,23 @@ def encode(
                     todo.append((scene, unit.name, len(unit.block)))
                     yield Part.of(unit.block)
                 elif unit:
-                    store.append(unit.table(), unit.name)
+                    commits.add(unit.name, unit.table())
 
     returned = set()
-    for position, done in executor.map(make, parts(), cuda=cuda):
-        returned.add(position)
-        scene, name, chips = todo[position]
-        scene.without_data += done.empty
-        tally.add(empty=done.empty)
-        if done.table is None:
-            scene.error = scene.error or done.error
-        else:
-            scene.with_data += len(done.table)
-            written = store.append(done.table, name)
-            tally.add(written=written, already=len(done.table) - written)
-        passed += chips
-        progress(tally.already + passed)
+    with commits:
+        for position, done in executor.map(make, parts(), cuda=cuda):
+            returned.add(position)
+            scene, name, chips = todo[position]
+            scene.without_data += done.empty
+            tally.add(empty=done.empty)
+            if done.table is None:
+                scene.error = scene.error or done.error
+            else:
+                scene.with_data += len(done.table)
+                commits.add(name, done.table)
+            passed += chips
+            progress(tally.already + passed)
+    tally.add(written=commits.written, already=commits.already)
     for position, (scene, _, chips) in enumerate(todo):
         if position not in returned:
             scene.error = scene.error or lost(f"{chips:,} chips of {scene.plan.path}")
@@ -211,17 +213,19 @@ def encode_units(
             already += unit.chips
         else:
             todo.append(number)
-    outcome, passed, returned = Outcome(already_there=already), already, set()
-    for position, done in executor.map(make, (units[i] for i in todo), cuda=cuda):
-        returned.add(position)
-        unit = units[todo[position]]
-        if done.table is None:
-            outcome += Outcome(skipped_empty=done.empty, failed=((unit.name, str(done.error)),))
-        else:
-            written = store.append(done.table, done.name)
-            outcome += Outcome(written, done.empty, len(done.table) - written)
-        passed += unit.chips
-        progress(passed)
+    outcome, passed, returned, commits = Outcome(already_there=already), already, set(), Commits(store)
+    with commits:
+        for position, done in executor.map(make, (units[i] for i in todo), cuda=cuda):
+            returned.add(position)
+            unit = units[todo[position]]
+            if done.table is None:
+                outcome += Outcome(skipped_empty=done.empty, failed=((unit.name, str(done.error)),))
+            else:
+                commits.add(done.name, done.table)
+                outcome += Outcome(skipped_empty=done.empty)
+            passed += unit.chips
+            progress(passed)
+    outcome += Outcome(commits.written, already_there=commits.already)
     missing = [units[number] for position, number in enumerate(todo) if position not in returned]
     return outcome + Outcome(failed=tuple((unit.name, str(lost(unit.name))) for unit in missing))
 

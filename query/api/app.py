@@ -30,20 +30,19 @@ from query.api import (
     sql,
     tiles,
 )
+from query.api.access import Access
 from query.api.collections import Collections
 from query.api.gate import Gate
 from query.api.observe import Metrics, Observer
 from query.api.questions import Search
 from query.api.service import Lane, Service
-from query.api.settings import Settings
+from query.api.settings import STATEMENTS, Settings
 from query.api.worker import Jobs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-STATEMENTS = 2
-"""SQL statements that run at once; each collection has as many workers for them."""
 LOG = logging.getLogger("embedstore.service")
 PARTS = (pages, items, search, explain, heatmap, sql, classify, change, tiles, rasters, jobs, health)
 
@@ -63,9 +62,12 @@ def create_app(stores: Sequence[Path], settings: Settings | None = None) -> Fast
     NotAStoreError
         If one is no store.
     InputError
-        If two have one name.
+        If two have one name, or the file of keys is none.
+    StorageError
+        If the keys cannot be read.
     """
     settings = settings or Settings()
+    access = Access(settings.key_file)  # now, so that a file that is none is told before anybody asks
     collections = Collections(stores, settings)
     background = Jobs(settings, classify.work(collections), classify.is_served(collections))
     service = Service(settings, collections, Metrics(), background, Lane(settings.heavy_threads), Lane(STATEMENTS))
@@ -83,7 +85,7 @@ def create_app(stores: Sequence[Path], settings: Settings | None = None) -> Fast
     for part in PARTS:
         app.include_router(part.router)
     pages.mount(app)
-    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(Gate, settings=settings, access=access)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["*"], allow_headers=["*"]

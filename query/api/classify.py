@@ -14,7 +14,7 @@ from query.api import answers, items, openapi
 from query.api.labels import Classify, Suggest
 from query.api.negotiate import JSON
 from query.api.problems import Problem
-from query.api.service import Of, Role, Served, To
+from query.api.service import Asker, Of, Served, To
 from query.classify import hex_ids
 from query.filters import Filter
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from query.api.collections import Collection, Collections
     from query.api.features import Links
+    from query.api.keys import Key
     from query.api.service import Service
     from query.api.settings import Settings
     from query.fewshot import Labelled
@@ -40,12 +41,12 @@ ANSWERS = openapi.plain(answers.Classified) | openapi.ok(
 
 
 @router.post("/collections/{c}/classify", response_class=Response, responses=ANSWERS)
-async def classify(of: Of, service: Served, role: Role, asked: Classify) -> Response:
+async def classify(of: Of, service: Served, asker: Asker, asked: Classify) -> Response:
     """Give chips the class that labels suggest: at once, or by a job where there are many."""
-    return await service.heavy.run(_classify, of, service, role, asked)
+    return await service.heavy.run(_classify, of, service, asker, asked)
 
 
-def _classify(of: Collection, service: Service, role: str, asked: Classify) -> Response:
+def _classify(of: Collection, service: Service, asker: Key, asked: Classify) -> Response:
     from query.fewshot import Labelled, evaluate  # noqa: PLC0415 - scikit-learn is needed here only
 
     settings = service.settings
@@ -54,9 +55,9 @@ def _classify(of: Collection, service: Service, role: str, asked: Classify) -> R
     if ids is None:
         chips = of.ask(lambda searcher: _count(searcher, filters))
         if chips > settings.sync_chips:
-            if role != "full":
+            if not asker.may("write"):
                 raise Problem(403, f"{chips} chips are classified by a job, and this key may not start one.")
-            job = service.jobs.submit(_request(of, asked, source, filters))
+            job = service.jobs.submit(_request(of, asked, source, filters), asker)
             return JSONResponse({"job": job, "href": f"/jobs/{job}"}, 202, {"Location": f"/jobs/{job}"})
         ids = of.ask(lambda searcher: _ids(searcher, filters))
     labelled = Labelled.read(of.bounded, source, asked.column)

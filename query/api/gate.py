@@ -1,13 +1,16 @@
-"""The gate that every request goes through: is there room, who asks, and is the body no larger than allowed."""
+"""The gate that every request goes through: who asks, is there room, and is the body no larger than allowed."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
-from query.api.keys import Keys
+from query.api.access import Access
+from query.api.budget import Budgets
 from query.api.problems import Problem, respond
+from query.api.settings import STATEMENTS
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +21,10 @@ OPEN = frozenset({"/", "/healthz", "/readyz", "/conformance", "/openapi.json", "
 """Paths that need no key: the map's page and its files, the documentation, and what a load balancer asks."""
 OPEN_FOLDER = "/assets/"
 RETRY_SECONDS = "1"
+HEAVY = frozenset({"heatmap", "classify", "suggest", "change", "explain"})
+WAITING = {"quick": 64, "heavy": 8, "sql": 8}
+"""Requests of each kind that are let in for each of its threads: so many are answered soon. More are told to come
+again."""
 
 
 class Gate:
@@ -28,13 +35,17 @@ class Gate:
     app
         What is behind it.
     settings
-        Keys and limits.
+        The limits.
+    access
+        The keys.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, access: Access) -> None:
         self._app, self._settings = app, settings
-        self._keys = Keys(settings)
-        self._inside = 0
+        self._access, self._budgets = access, Budgets()
+        threads = {"quick": settings.threads, "heavy": settings.heavy_threads, "sql": STATEMENTS}
+        self._most = {kind: threads[kind] * each for kind, each in WAITING.items()}
+        self._inside = dict.fromkeys(WAITING, 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or say why not."""
@@ -42,13 +53,19 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        scope["role"] = role = self._keys.role(headers)
+        scope["key"] = key = self._access.key_of(headers)
         path = scope["path"]
-        if role is None and not (path in OPEN or path.startswith(OPEN_FOLDER)):
+        if key is None and not (path in OPEN or path.startswith(OPEN_FOLDER)):
             detail = "a key is needed; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`."
             await respond(401, detail, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
             return
-        if self._inside >= self._settings.max_in_flight:
+        wait = self._budgets.wait(key, path, time.monotonic()) if key else 0
+        if wait:
+            detail = f"this key has asked for as much as it may; come again in {wait} s."
+            await respond(429, detail, {"Retry-After": str(wait)})(scope, receive, send)
+            return
+        kind = _kind(path)
+        if self._inside[kind] >= self._most[kind] or sum(self._inside.values()) >= self._settings.max_in_flight:
             detail = "too many requests are being worked on; come again in a second."
             await respond(503, detail, {"Retry-After": RETRY_SECONDS})(scope, receive, send)
             return
@@ -57,11 +74,16 @@ class Gate:
         if _declared(headers) > most:
             await respond(413, _too_large(most))(scope, receive, send)
             return
-        self._inside += 1
+        self._inside[kind] += 1
         try:
             await self._app(scope, _counted(receive, most), send)
         finally:
-            self._inside -= 1
+            self._inside[kind] -= 1
+
+
+def _kind(path: str) -> str:
+    last = path.rstrip("/").rpartition("/")[2]
+    return "heavy" if last in HEAVY else "sql" if last == "sql" else "quick"
 
 
 def _declared(headers: Headers) -> int:

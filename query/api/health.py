@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from query.api import answers, openapi
 from query.api.problems import Problem
-from query.api.service import Served
+from query.api.service import Admin, Served
 
 router = APIRouter(tags=["Operation"])
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,7 +31,7 @@ def readyz(service: Served) -> JSONResponse:
 
 
 @router.get("/metrics", response_class=Response, responses=openapi.ok(("text/plain", None)))
-def metrics(service: Served) -> Response:
+def metrics(service: Served, _: Admin) -> Response:
     """Return counters and times as Prometheus reads them."""
     for one in service.collections:
         service.metrics.chips.labels(one.id).set(one.describe()["chips"])

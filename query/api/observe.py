@@ -132,7 +132,7 @@ class Observer:
             "status": status,
             "ms": round(seconds * 1000, 2),
             "client": (scope.get("client") or ("",))[0],
-            "role": scope.get("role"),
+            "key": getattr(scope.get("key"), "name", None),
         }
         error = scope.get("error")
         if error is not None:

@@ -25,6 +25,7 @@ PROBLEMS = {
     413: "More than is allowed.",
     415: "A file of another format.",
     422: "The request is not what this document says.",
+    429: "This key has asked for as much as it may.",
     503: "Not now.",
 }
 SECURITY = {

@@ -23,6 +23,21 @@ CONFORMS = tuple(
     f"http://www.opengis.net/spec/ogcapi-{part}/1.0/conf/{name}"
     for part, name in (("features-1", "core"), ("features-1", "geojson"))
 )
+SOURCES = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self' 'unsafe-inline'",  # MapLibre and Swagger UI set styles of elements
+    "img-src": "'self' data: blob: https:",
+    "font-src": "'self' data:",
+    "connect-src": "'self' https:",  # background tiles, if somebody names a server of them
+    "worker-src": "'self' blob:",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+}
+POLICY = "; ".join(f"{what} {whence}" for what, whence in SOURCES.items())
+HEADERS = {"Cache-Control": "no-cache", "Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
+"""Of pages: scripts are those of the package alone."""
 NO_MAP = """<!doctype html><html lang="en"><meta charset="utf-8"><title>embedstore</title>
 <p>This installation has no map. The service is described at <a href="openapi.json">/openapi.json</a>.</p></html>"""
 
@@ -42,7 +57,7 @@ def root(request: Request, accept: Accept) -> Response:
         ]
         return JSONResponse({"title": "embedstore", "links": links})
     page = DIST / "index.html"
-    return FileResponse(page, headers={"Cache-Control": "no-cache"}) if page.is_file() else HTMLResponse(NO_MAP)
+    return FileResponse(page, headers=HEADERS) if page.is_file() else HTMLResponse(NO_MAP, headers=HEADERS)
 
 
 @router.get("/conformance", response_class=Response, responses=openapi.plain(answers.Conformance))
@@ -60,4 +75,4 @@ def mount(app: FastAPI) -> None:
 
 def docs() -> FileResponse:
     """Return the page that shows the OpenAPI document."""
-    return FileResponse(DIST / "docs.html", headers={"Cache-Control": "no-cache"})
+    return FileResponse(DIST / "docs.html", headers=HEADERS)

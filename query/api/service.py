@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from query.api.collections import Collection, Collections
 from query.api.features import Links
+from query.api.keys import Key
 from query.api.observe import Metrics
 from query.api.problems import Problem
 from query.api.settings import Settings
@@ -90,13 +91,21 @@ async def _accept(request: Request) -> str | None:
     return request.headers.get("accept")
 
 
-async def _role(request: Request) -> str:
-    return str(request.scope.get("role"))
+async def _asker(request: Request) -> Key:
+    found: Key = request.scope["key"]
+    return found
 
 
-async def _writer(request: Request) -> None:
-    if request.scope.get("role") != "full":
-        raise Problem(403, "this key is for reading; ask with one that may start and delete jobs.")
+async def _writer(request: Request) -> Key:
+    found: Key = request.scope["key"]
+    if not found.may("write"):
+        raise Problem(403, "this key is for reading; ask with one of the role write, which may start and delete jobs.")
+    return found
+
+
+async def _admin(request: Request) -> None:
+    if not request.scope["key"].may("admin"):
+        raise Problem(403, "this is for those who keep the service; ask with a key of the role admin.")
 
 
 Served = Annotated[Service, Depends(_service)]
@@ -104,5 +113,6 @@ Limits = Annotated[Settings, Depends(_settings)]
 Of = Annotated[Collection, Depends(_collection)]
 To = Annotated[Links, Depends(_links)]
 Accept = Annotated[str | None, Depends(_accept)]
-Role = Annotated[str, Depends(_role)]
-Writer = Annotated[None, Depends(_writer)]
+Asker = Annotated[Key, Depends(_asker)]
+Writer = Annotated[Key, Depends(_writer)]
+Admin = Annotated[None, Depends(_admin)]

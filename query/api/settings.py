@@ -12,6 +12,8 @@ from embedstore.errors import SpecError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+STATEMENTS = 2
+"""SQL statements that run at once; each collection has as many workers for them."""
 PREFIX = "EMBEDSTORE_"
 """Of the environment variables that set a limit, like EMBEDSTORE_MAX_K."""
 
@@ -27,9 +29,8 @@ class Settings:
 
     Parameters
     ----------
-    api_keys, read_only_keys
-        Who may ask: all of them, or everything but starting jobs that write and deleting them. Nobody is asked for a
-        key where there is none.
+    key_file
+        Who may ask; see :mod:`query.api.keys`. Nobody is asked for a key if None.
     cors_origins
         Origins of other web sites that browsers may call from.
     threads, heavy_threads
@@ -65,8 +66,7 @@ class Settings:
         Jobs that run together; jobs that are kept; hours for which a finished one is kept.
     """
 
-    api_keys: tuple[str, ...] = field(default=(), repr=False)
-    read_only_keys: tuple[str, ...] = field(default=(), repr=False)
+    key_file: Path | None = None
     cors_origins: tuple[str, ...] = ()
     threads: int = 4
     heavy_threads: int = 2
@@ -102,14 +102,10 @@ class Settings:
             value = getattr(self, one.name)
             if isinstance(value, (int, float)) and not value > 0:
                 raise SpecError(f"the setting {one.name} = {value!r} makes no sense; it must be above 0.")
-        if any(len(key) < 16 for key in (*self.api_keys, *self.read_only_keys)):
-            raise SpecError(
-                "a key is shorter than 16 characters and could be guessed; make one with `openssl rand -hex 32`."
-            )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **given: Any) -> Self:
-        """Read settings from variables like EMBEDSTORE_MAX_K; keys are never taken from there.
+        """Read settings from variables like EMBEDSTORE_MAX_K.
 
         Parameters
         ----------
@@ -126,7 +122,7 @@ class Settings:
         values = dict(given)
         for one in fields(cls):
             text = environment.get(PREFIX + one.name.upper())
-            if text is not None and one.name not in {"api_keys", "read_only_keys"}:
+            if text is not None and one.name not in given:
                 values[one.name] = _read(one.name, str(one.type), text)
         return cls(**values)
 
@@ -139,4 +135,4 @@ def _read(name: str, type_: str, text: str) -> Any:
             return float(text)
     except ValueError:
         raise SpecError(f"{PREFIX}{name.upper()} = {text!r} is no number; give one, or leave it out.") from None
-    return Path(text) if type_ == "Path" else tuple(part.strip() for part in text.split(",") if part.strip())
+    return Path(text) if type_.startswith("Path") else tuple(part.strip() for part in text.split(",") if part.strip())

@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from query.api.keys import Key
     from query.api.settings import Settings
 
 LOG = logging.getLogger("embedstore.service")
+OWNER = "owner"
+"""Of a request: the name of the key that asked."""
 LEFTOVER = 3600.0
 """Seconds after which nobody is still making or removing a job."""
 ATTEMPTS = 3
@@ -89,8 +92,8 @@ class Jobs:
             job.let_go()
         self._held.clear()
 
-    def submit(self, request: dict[str, Any]) -> str:
-        """Begin a job and return its id.
+    def submit(self, request: dict[str, Any], asker: Key) -> str:
+        """Begin a job and return its id. It can be seen by the name that asked for it, and by admins.
 
         Raises
         ------
@@ -104,13 +107,13 @@ class Jobs:
         folder, draft = self._folder / id_, self._folder / f".{id_}"
         with storage_errors("keep a job", self._folder):
             draft.mkdir(mode=0o700)
-            write_json(draft / REQUEST, request)
+            write_json(draft / REQUEST, {**request, OWNER: asker.name})
             write_json(draft / STATE, asdict(State("running", "waiting", changed=time.time())))
             draft.rename(folder)
         self._take_up(folder)
         return id_
 
-    def view(self, id_: str) -> dict[str, Any]:
+    def view(self, id_: str, asker: Key) -> dict[str, Any]:
         """Return how a job stands.
 
         Raises
@@ -118,7 +121,7 @@ class Jobs:
         Problem
             404 if there is none.
         """
-        state = state_of(self._find(id_))
+        state = state_of(self._find(id_, asker))
         if state is None:
             raise _unknown(id_)
         job = self._held.get(id_)
@@ -126,7 +129,7 @@ class Jobs:
         seen = {"id": id_, "status": state.status, "progress": round(progress, 4), "message": state.message}
         return seen | ({"summary": state.summary, "result": f"/jobs/{id_}/result"} if state.status == "done" else {})
 
-    def result(self, id_: str) -> Path:
+    def result(self, id_: str, asker: Key) -> Path:
         """Return the file of a finished job.
 
         Raises
@@ -134,13 +137,13 @@ class Jobs:
         Problem
             404 if there is none, 409 if it is not done.
         """
-        folder = self._find(id_)
+        folder = self._find(id_, asker)
         state = state_of(folder)
         if state is None or state.status != "done":
             raise Problem(409, f"the job {id_} has no result: {state.message if state else 'it is gone'}.")
         return folder / RESULT
 
-    def delete(self, id_: str) -> None:
+    def delete(self, id_: str, asker: Key) -> None:
         """Cancel a job, or take away a finished one.
 
         Raises
@@ -148,7 +151,7 @@ class Jobs:
         Problem
             404 if there is none, 409 if another server works on it.
         """
-        folder = self._find(id_)
+        folder = self._find(id_, asker)
         with self._changing:
             job = self._held.get(id_)
             if job is not None:
@@ -205,7 +208,7 @@ class Jobs:
             draft.unlink(missing_ok=True)  # of a server that was killed
         running = replace(state, message="running", attempts=state.attempts + 1)
         job.write(running)
-        summary = self._work(read_json(job.folder / REQUEST), job.folder / RESULT, job.advance)
+        summary = self._work(_request(job.folder)[0], job.folder / RESULT, job.advance)
         job.progress = 1.0
         job.write(replace(running, status="done", message="done", summary=summary))
 
@@ -214,19 +217,21 @@ class Jobs:
         with suppress(OSError):  # the disk is full: the next server finds it unfinished
             job.write(State("failed", message))
 
-    def _find(self, id_: str) -> Path:
+    def _find(self, id_: str, asker: Key) -> Path:
         folder = self._folder / id_
         known = len(id_) == 32 and id_.isascii() and id_.isalnum() and folder.is_dir()
         job = self._held.get(id_)
-        if not known or (job is not None and job.deleted) or not self._is_mine(folder):
+        if not known or (job is not None and job.deleted) or not self._is_mine(folder, asker):
             raise _unknown(id_)
         return folder
 
-    def _is_mine(self, folder: Path) -> bool:
+    def _is_mine(self, folder: Path, asker: Key | None = None) -> bool:
+        """Tell whether this server works on a job, and who asks may know of it."""
         try:
-            return self._mine(read_json(folder / REQUEST))
+            request, owner = _request(folder)
         except DamageError:
             return False
+        return self._mine(request) and (asker is None or asker.may("admin") or owner == asker.name)
 
     def _folders(self) -> Iterator[Path]:
         return (folder for folder in self._folder.glob("*") if not folder.name.startswith(".") and folder.is_dir())
@@ -242,6 +247,12 @@ class Jobs:
                 known = [one for one in known if one[2] != folder]
         if len(known) >= self._settings.max_jobs:
             raise Problem(503, "there are too many jobs; wait until one has ended.", {"Retry-After": "60"})
+
+
+def _request(folder: Path) -> tuple[dict[str, Any], str | None]:
+    """Return what a job is to do, and the name of the key that asked for it."""
+    body = read_json(folder / REQUEST)
+    return body, body.pop(OWNER, None)
 
 
 def _unknown(id_: str) -> Problem:

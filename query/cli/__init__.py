@@ -18,9 +18,11 @@ from query.cli import (
     export,
     housekeeping,
     import_,
+    keys,
     models,
     plan,
     pretrain,
+    repair,
     search,
     serve,
     simulate,
@@ -54,10 +56,12 @@ for group in (
     change,
     export,
     serve,
+    keys,
     simulate,
     pretrain,
     models,
     housekeeping,
+    repair,
 ):
     group.register(app)
 

@@ -22,23 +22,18 @@ def serve(
     stores: Annotated[list[Path], typer.Argument(help="Folders of stores.", metavar="STORE…", show_default=False)],
     host: Annotated[str, typer.Option(help="Address to listen on.", metavar="ADDRESS")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", metavar="N", min=0, max=65535)] = 8000,
-    api_key_file: Annotated[
-        Path | None, typer.Option(help="File of keys that may do everything, one a line.", metavar="F")
-    ] = None,
-    read_only_key_file: Annotated[
-        Path | None, typer.Option(help="File of keys that may not start jobs, one a line.", metavar="F")
+    keys: Annotated[
+        Path | None, typer.Option(help="File that `embedstore keys` made: who may ask.", metavar="F")
     ] = None,
 ) -> None:
     """Serve stores over HTTP, with a map at /. Limits come from EMBEDSTORE_… variables; see docs/service.md."""
     import os
 
-    from query.api.keys import read_keys, refuse_open_door
+    from query.api.access import refuse_open_door
     from query.api.settings import Settings
 
-    settings = Settings.from_environment(
-        os.environ, api_keys=read_keys(api_key_file), read_only_keys=read_keys(read_only_key_file)
-    )
-    refuse_open_door(host, (*settings.api_keys, *settings.read_only_keys))
+    settings = Settings.from_environment(os.environ, **({"key_file": keys} if keys else {}))
+    refuse_open_door(host, settings.key_file)
     import uvicorn
 
     from query.api import create_app

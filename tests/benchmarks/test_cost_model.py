@@ -22,6 +22,17 @@ def test_known_costs_are_foretold() -> None:
     assert abs(fit.error) < 1e-3
 
 
+def test_stages_are_told_apart() -> None:
+    stages = [
+        {"check": 1e-7 * n, "train": 2.0 + 1e-5 * n, "fill lists": 1e-8 * n**1.5, "calibrate": 7.0 + 1e-6 * n}
+        for n in COUNTS
+    ]
+    fit = cost_model.fit_stages(COUNTS, stages)
+    assert fit.coefficients == pytest.approx((9.0, 1.11e-5, 1e-8), rel=1e-2)
+    assert fit.measured == pytest.approx(sum(stages[-1].values()))
+    assert abs(fit.error) < 1e-2
+
+
 def test_a_check_that_fails_says_by_how_much() -> None:
     fit = cost_model.fit("table_bytes", COUNTS, [n * 100.0 for n in COUNTS[:-1]] + [1_000_000 * 125.0])
     assert fit.error == pytest.approx(-0.2)

@@ -66,6 +66,22 @@ def test_append_is_idempotent_by_id(tmp_path: Path) -> None:
     assert store.version == 2, "nothing to add makes no commit"
 
 
+def test_units_that_share_a_commit_are_all_recorded_or_none(tmp_path: Path) -> None:
+    store, other = make.store(tmp_path / "s"), Store.open(tmp_path / "s")
+    assert store.append_units([("a", make.chips([1, 2])), ("b", make.chips([2, 3])), (None, make.chips([4]))]) == 4
+    assert store.version == 1
+    assert other.unit_done("a")
+    assert other.unit_done("b")
+    assert store.delete(ids=[make.chip_id(1)]) == 1
+    assert other.append_units([("a", make.chips([1, 2])), ("c", make.chips([3, 5]))]) == 1, "a is done, 3 is there"
+    assert other.append_units([("a", make.chips([1])), ("c", make.chips([1]))]) == 0
+    assert other.rows == 4
+    with pytest.raises(SpecError, match="hexadecimal"):
+        other.append_units([("d", make.chips([6])), ("e", make.chips([7]).set_column(0, "id", [["not hex"]]))])
+    assert not other.unit_done("d")
+    assert other.verify() == []
+
+
 def test_a_unit_is_committed_once(tmp_path: Path) -> None:
     store = make.store(tmp_path / "s")
     assert store.append(make.chips([1, 2]), unit="u") == 2

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 SCRIPT = """
 import sys
-from indexer import chips
-chips.BLOCK = 8  # small units, so that there are commits to die between
+from indexer import chips, commits
+chips.BLOCK, commits.PAUSE = 8, 0  # small units, each with a commit of its own, so that there is much to die between
 from indexer.encode import encode
 report = encode([sys.argv[1]], sys.argv[2], chip_size=16, stride=8, bands=["B02", "B03", "B04", "B08"])
 print(report.chips, report.already_there)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,7 +13,8 @@ import pytest
 import shapely
 from rasterio.windows import Window
 
-from tests.web.conftest import CHIP, click_map, serving, settle
+from tests.keys import key_file
+from tests.web.conftest import CHIP, PATIENCE, click_map, serving, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,7 +189,8 @@ def test_a_service_with_a_key_asks_for_it_and_large_areas_are_jobs(
 ) -> None:
     from query.api import Settings
 
-    with serving(two_dates, Settings(api_keys=("k" * 32,), sync_chips=10, jobs_folder=tmp_path)) as address:
+    keys = key_file(tmp_path, someone="k" * 32)
+    with serving(two_dates, Settings(key_file=keys, sync_chips=10, jobs_folder=tmp_path / "jobs")) as address:
         page = open_map(
             address=address, drawn=False, expected="40[01]"
         )  # without a key; two labels are too few for a score
@@ -262,3 +265,17 @@ def test_the_documentation_is_drawn_from_what_is_served(browser: Browser, servic
     page.get_by_text("Find the chips most like one or more examples").first.wait_for()
     assert [url for url in asked if not url.startswith((service, "data:"))] == []
     page.close()
+
+
+def test_the_pages_keep_to_their_policy(open_map: Open, service: str) -> None:
+    page = open_map(drawn=False, bypass_csp=False)
+    drawn = "() => Boolean(embedstore.store.now.collection && embedstore.map.idle)"
+    until = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(drawn):
+        assert time.monotonic() < until
+        page.wait_for_timeout(100)
+    click_map(page, *TOWN)
+    page.locator(HIT).first.wait_for()
+    page.goto(f"{service}docs")
+    page.get_by_text("/collections/{c}/search").first.wait_for()
+    assert page.evaluate("() => document.scripts.length") > 0

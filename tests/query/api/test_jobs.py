@@ -13,6 +13,7 @@ import pytest
 
 from embedstore.sealed import read_json, write_json
 from query.api import Settings, worker
+from query.api.keys import ANYBODY
 from query.api.problems import Problem
 from query.api.worker import Jobs
 from tests.query.api.conftest import C
@@ -76,66 +77,66 @@ def started(folder: Path) -> Iterator[Callable[..., Jobs]]:
 def test_a_job_goes_from_waiting_to_done(started: Callable[..., Jobs]) -> None:
     work = Paced(4)
     jobs = started(work)
-    id_ = jobs.submit({"n": 1})
+    id_ = jobs.submit({"n": 1}, ANYBODY)
     assert work.begun.acquire(timeout=10)
-    assert jobs.view(id_)["status"] == "running"
+    assert jobs.view(id_, ANYBODY)["status"] == "running"
     with pytest.raises(Problem) as early:
-        jobs.result(id_)
+        jobs.result(id_, ANYBODY)
     assert early.value.status_code == 409
     work.turn.release(2)
-    until(lambda: jobs.view(id_)["progress"] == 0.5)
+    until(lambda: jobs.view(id_, ANYBODY)["progress"] == 0.5)
     work.turn.release(2)
-    until(lambda: jobs.view(id_)["status"] == "done")
-    seen = jobs.view(id_)
+    until(lambda: jobs.view(id_, ANYBODY)["status"] == "done")
+    seen = jobs.view(id_, ANYBODY)
     assert seen["progress"] == 1
     assert seen["summary"] == {"steps": 4}
     assert seen["result"] == f"/jobs/{id_}/result"
-    assert json.loads(jobs.result(id_).read_text()) == {"n": 1}
+    assert json.loads(jobs.result(id_, ANYBODY).read_text()) == {"n": 1}
 
 
 def test_a_stopped_server_leaves_its_job_to_the_next(started: Callable[..., Jobs], folder: Path) -> None:
     first, second = Paced(), Paced()
     jobs = started(first, jobs_at_once=1)
-    running, waiting = jobs.submit({"n": 1}), jobs.submit({"n": 2})
+    running, waiting = jobs.submit({"n": 1}, ANYBODY), jobs.submit({"n": 2}, ANYBODY)
     assert first.begun.acquire(timeout=10)
     jobs.stop()
     assert not list(folder.glob("*/result.parquet"))
     after = started(second)
     second.turn.release(6)
     for id_, number in ((running, 1), (waiting, 2)):
-        until(lambda id_=id_: after.view(id_)["status"] == "done")  # type: ignore[misc]
-        assert json.loads(after.result(id_).read_text()) == {"n": number}
+        until(lambda id_=id_: after.view(id_, ANYBODY)["status"] == "done")  # type: ignore[misc]
+        assert json.loads(after.result(id_, ANYBODY).read_text()) == {"n": number}
         assert not list((folder / id_).glob("*.tmp"))
 
 
 def test_two_servers_share_a_folder_but_no_job(started: Callable[..., Jobs]) -> None:
     work, other = Paced(), Paced()
     one = started(work)
-    id_ = one.submit({"n": 1})
+    id_ = one.submit({"n": 1}, ANYBODY)
     assert work.begun.acquire(timeout=10)
     two = started(other)
-    assert two.view(id_)["status"] == "running"
+    assert two.view(id_, ANYBODY)["status"] == "running"
     with pytest.raises(Problem) as refused:
-        two.delete(id_)
+        two.delete(id_, ANYBODY)
     assert refused.value.status_code == 409
     work.turn.release(3)
-    until(lambda: two.view(id_)["status"] == "done")
+    until(lambda: two.view(id_, ANYBODY)["status"] == "done")
     assert not other.begun.acquire(blocking=False)
-    two.delete(id_)
+    two.delete(id_, ANYBODY)
     with pytest.raises(Problem):
-        one.view(id_)
+        one.view(id_, ANYBODY)
 
 
 def test_a_job_that_ends_every_server_is_reported(started: Callable[..., Jobs], folder: Path) -> None:
     work = Paced()
     jobs = started(work)
-    id_ = jobs.submit({"n": 1})
+    id_ = jobs.submit({"n": 1}, ANYBODY)
     for _ in range(worker.ATTEMPTS):
         assert work.begun.acquire(timeout=10)
         jobs.stop()
         jobs = started(work)
-    until(lambda: jobs.view(id_)["status"] == "failed")
-    assert "begun 3 times" in jobs.view(id_)["message"]
+    until(lambda: jobs.view(id_, ANYBODY)["status"] == "failed")
+    assert "begun 3 times" in jobs.view(id_, ANYBODY)["message"]
     assert not (folder / id_ / "result.parquet").exists()
 
 
@@ -144,60 +145,60 @@ def test_a_job_that_fails_says_so_without_folders(started: Callable[..., Jobs]) 
         raise OSError(28, "no space", "/secret/place")
 
     jobs = started(fail)
-    id_ = jobs.submit({})
-    until(lambda: jobs.view(id_)["status"] == "failed")
-    assert "secret" not in json.dumps(jobs.view(id_))
+    id_ = jobs.submit({}, ANYBODY)
+    until(lambda: jobs.view(id_, ANYBODY)["status"] == "failed")
+    assert "secret" not in json.dumps(jobs.view(id_, ANYBODY))
     with pytest.raises(Problem, match="has no result"):
-        jobs.result(id_)
+        jobs.result(id_, ANYBODY)
 
 
 def test_cancelling_ends_a_job_that_runs_or_waits(started: Callable[..., Jobs], folder: Path) -> None:
     work = Paced()
     jobs = started(work, jobs_at_once=1)
-    running, waiting = jobs.submit({"n": 1}), jobs.submit({"n": 2})
+    running, waiting = jobs.submit({"n": 1}, ANYBODY), jobs.submit({"n": 2}, ANYBODY)
     assert work.begun.acquire(timeout=10)
     for id_ in (waiting, running):
-        jobs.delete(id_)
+        jobs.delete(id_, ANYBODY)
         with pytest.raises(Problem):
-            jobs.view(id_)
+            jobs.view(id_, ANYBODY)
     until(lambda: not [path for path in folder.iterdir() if path.is_dir()])
-    third = jobs.submit({"n": 3})
+    third = jobs.submit({"n": 3}, ANYBODY)
     work.turn.release(3)
-    until(lambda: jobs.view(third)["status"] == "done")
+    until(lambda: jobs.view(third, ANYBODY)["status"] == "done")
 
 
 def test_old_results_make_room(started: Callable[..., Jobs], folder: Path) -> None:
     work = Paced(0)
     jobs = started(work, max_jobs=3)
-    first = jobs.submit({"n": 0})
-    until(lambda: jobs.view(first)["status"] == "done")
+    first = jobs.submit({"n": 0}, ANYBODY)
+    until(lambda: jobs.view(first, ANYBODY)["status"] == "done")
     for number in range(1, 4):
-        last = jobs.submit({"n": number})
-        until(lambda last=last: jobs.view(last)["status"] == "done")  # type: ignore[misc]
+        last = jobs.submit({"n": number}, ANYBODY)
+        until(lambda last=last: jobs.view(last, ANYBODY)["status"] == "done")  # type: ignore[misc]
     assert len([path for path in folder.iterdir() if path.is_dir()]) == 3
     with pytest.raises(Problem):
-        jobs.view(first)
+        jobs.view(first, ANYBODY)
     old = read_json(folder / last / "state.json")
     write_json(folder / last / "state.json", {**old, "changed": 0.0})
     work.steps = 3
     for number in range(4, 7):
-        jobs.submit({"n": number})
+        jobs.submit({"n": number}, ANYBODY)
     with pytest.raises(Problem) as full:
-        jobs.submit({"n": 7})
+        jobs.submit({"n": 7}, ANYBODY)
     assert full.value.status_code == 503
     with pytest.raises(Problem):
-        jobs.view(last)
+        jobs.view(last, ANYBODY)
 
 
 def test_jobs_of_other_stores_are_left_alone(started: Callable[..., Jobs], folder: Path) -> None:
     work = Paced()
     jobs = started(work, lambda request: request["n"] == 1)
-    id_ = jobs.submit({"n": 1})
+    id_ = jobs.submit({"n": 1}, ANYBODY)
     assert work.begun.acquire(timeout=10)
     jobs.stop()
     other = started(Paced(), lambda request: request["n"] == 2)
     with pytest.raises(Problem):
-        other.view(id_)
+        other.view(id_, ANYBODY)
     assert (folder / id_).is_dir()
 
 
@@ -206,7 +207,7 @@ def test_an_unknown_job_is_not_found(started: Callable[..., Jobs], id_: str) -> 
     jobs = started(Paced())
     for ask in (jobs.view, jobs.result, jobs.delete):
         with pytest.raises(Problem) as unknown:
-            ask(id_)
+            ask(id_, ANYBODY)
         assert unknown.value.status_code == 404
 
 
@@ -221,11 +222,11 @@ def test_what_killed_servers_left_is_cleared_away(started: Callable[..., Jobs], 
 
 def test_a_damaged_state_is_no_server_error(started: Callable[..., Jobs], folder: Path) -> None:
     jobs = started(Paced(0))
-    id_ = jobs.submit({"n": 1})
-    until(lambda: jobs.view(id_)["status"] == "done")
+    id_ = jobs.submit({"n": 1}, ANYBODY)
+    until(lambda: jobs.view(id_, ANYBODY)["status"] == "done")
     (folder / id_ / "state.json").write_text("{")
     with pytest.raises(Problem):
-        jobs.view(id_)
+        jobs.view(id_, ANYBODY)
     assert jobs.count() == {"running": 0, "done": 0, "failed": 0}
     started(Paced(0))
 

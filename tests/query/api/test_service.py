@@ -14,6 +14,7 @@ from embedstore import errors
 from embedstore.errors import DamageError, InputError, NotAStoreError, SpecError
 from query.api import Settings, create_app, problems
 from query.api.observe import JsonFormatter
+from tests.keys import key_file
 from tests.query.api.conftest import C
 
 if TYPE_CHECKING:
@@ -140,14 +141,24 @@ def test_too_many_requests_are_told_to_come_again(
 
 
 def test_other_web_sites_may_not_ask_unless_allowed(
-    store: Path, client: TestClient, serve: Callable[..., AbstractContextManager[TestClient]]
+    store: Path, client: TestClient, serve: Callable[..., AbstractContextManager[TestClient]], tmp_path: Path
 ) -> None:
     origin = {"Origin": "https://example.org", "Access-Control-Request-Method": "GET"}
     assert "access-control-allow-origin" not in client.get("/collections", headers=origin).headers
-    with serve(store, cors_origins=("https://example.org",), api_keys=("k" * 32,)) as open_:
+    with serve(store, cors_origins=("https://example.org",), key_file=key_file(tmp_path, someone="k" * 32)) as open_:
         assert open_.options("/collections", headers=origin).headers["access-control-allow-origin"] == origin["Origin"]
         other = {**origin, "Origin": "https://example.com"}
         assert "access-control-allow-origin" not in open_.options("/collections", headers=other).headers
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_pages_run_no_script_but_the_package_s(client: TestClient, path: str) -> None:
+    page = client.get(path, headers={"Accept": "text/html"})
+    policy = dict(part.split(" ", 1) for part in page.headers["content-security-policy"].split("; "))
+    assert (policy["default-src"], policy["script-src"], policy["frame-ancestors"]) == ("'none'", "'self'", "'none'")
+    assert "<script>" not in page.text
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["x-content-type-options"] == "nosniff"
 
 
 def test_stores_of_one_name_and_folders_without_a_store(store: Path, own_store: Path, tmp_path: Path) -> None:
@@ -163,13 +174,14 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
         "EMBEDSTORE_SQL_SECONDS": "1.5",
         "EMBEDSTORE_JOBS_FOLDER": str(tmp_path),
         "EMBEDSTORE_CORS_ORIGINS": "https://a.org, https://b.org",
-        "EMBEDSTORE_API_KEYS": "k" * 32,
+        "EMBEDSTORE_KEY_FILE": str(tmp_path / "keys.json"),
         "HOME": "elsewhere",
     }
-    read = Settings.from_environment(given, read_only_keys=("r" * 32,))
+    read = Settings.from_environment(given)
     assert (read.max_k, read.sql_seconds, read.jobs_folder) == (7, 1.5, tmp_path)
     assert read.cors_origins == ("https://a.org", "https://b.org")
-    assert read.api_keys == ()
+    assert read.key_file == tmp_path / "keys.json"
+    assert Settings.from_environment(given, key_file=tmp_path / "other").key_file == tmp_path / "other"
     for name, value in (("MAX_K", "many"), ("MAX_K", "0"), ("SQL_SECONDS", "nan"), ("THREADS", "-1")):
         with pytest.raises(SpecError, match=name.lower() if value != "many" else name):
             Settings.from_environment({f"EMBEDSTORE_{name}": value})
@@ -180,5 +192,4 @@ def test_every_setting_is_documented() -> None:
 
     text = (Path(__file__).parents[3] / "docs" / "service.md").read_text(encoding="utf-8")
     for one in fields(Settings):
-        if not one.name.endswith("keys"):
-            assert f"`EMBEDSTORE_{one.name.upper()}`" in text, one.name
+        assert f"`EMBEDSTORE_{one.name.upper()}`" in text, one.name

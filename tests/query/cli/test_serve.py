@@ -43,14 +43,15 @@ def test_it_serves_stores_on_this_machine(
 def test_a_public_address_needs_a_key(
     run: Callable[..., Ran], vectors: Path, started: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    run("serve", vectors, "--host", "0.0.0.0").refused("0.0.0.0", "--api-key-file")  # noqa: S104 - refused
-    keys = tmp_path / "keys"
-    keys.write_text("\n")
-    run("serve", vectors, "--host", "0.0.0.0", "--api-key-file", keys).refused("holds no key")  # noqa: S104
+    run("serve", vectors, "--host", "0.0.0.0").refused("0.0.0.0", "--keys")  # noqa: S104 - refused
+    keys = tmp_path / "keys.json"
+    keys.write_text('{"keys": []}')
+    run("serve", vectors, "--host", "0.0.0.0", "--keys", keys).refused("holds no key")  # noqa: S104
     assert not started
-    keys.write_text(f"{KEY}\n")
-    assert run("serve", vectors, "--host", "0.0.0.0", "--api-key-file", keys).code == 0  # noqa: S104
-    assert started[0]["app"].state.service.settings.api_keys == (KEY,)
+    keys.unlink()
+    assert run("keys", "add", keys, "someone").code == 0
+    assert run("serve", vectors, "--host", "0.0.0.0", "--keys", keys).code == 0  # noqa: S104
+    assert started[0]["app"].state.service.settings.key_file == keys
 
 
 def test_what_makes_no_sense_is_told_before_it_listens(
@@ -62,7 +63,7 @@ def test_what_makes_no_sense_is_told_before_it_listens(
 ) -> None:
     run("serve", tmp_path).refused("no store", code=1)
     run("serve", vectors, vectors).refused("two stores are named")
-    run("serve", vectors, "--api-key-file", tmp_path / "none").refused("read the keys", code=1)
+    run("serve", vectors, "--keys", tmp_path / "none").refused("read the keys", code=1)
     monkeypatch.setenv("EMBEDSTORE_MAX_K", "many")
     run("serve", vectors).refused("EMBEDSTORE_MAX_K")
     assert not started

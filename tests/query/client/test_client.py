@@ -19,6 +19,7 @@ from query import Engine
 from query.api import Settings, create_app
 from query.client import Client, Job
 from query.demo import cut
+from tests.keys import key_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,8 @@ KEY = "k" * 32
 
 @pytest.fixture(scope="module")
 def http(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    limits = Settings(jobs_folder=tmp_path_factory.mktemp("jobs"), api_keys=(KEY,), sync_chips=50, max_k=50)
+    folder = tmp_path_factory.mktemp("service")
+    limits = Settings(jobs_folder=folder / "jobs", key_file=key_file(folder, me=KEY), sync_chips=50, max_k=50)
     with TestClient(create_app([store], limits)) as client:
         yield client
 
