@@ -44,6 +44,8 @@ COMMANDS = (
     "verify",
     "compact",
     "vacuum",
+    "repair",
+    "keys",
     "models",
 )
 OWN_CLASSES = ("query.fewshot.estimators", "indexer.networks", "indexer.pretrain.recipes.clip")

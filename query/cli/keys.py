@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     keys.command("list", epilog="Example: embedstore keys list keys.json")(list_)
     keys.command(epilog="Example: embedstore keys rotate keys.json alice --overlap 48")(rotate)
     keys.command(epilog="Example: embedstore keys revoke keys.json alice")(revoke)
-    app.add_typer(keys, name="keys")
+    app.add_typer(keys, name="keys", epilog="Example: embedstore keys add keys.json alice --role write")
 
 
 def add(
