@@ -2,15 +2,17 @@
 
 ``python -m benchmarks.cost_model --json benchmarks/results/cost_model.json && python -m benchmarks.scale_page``.
 
-Encoding: seconds = a + b chips. Bytes: b chips. Index: seconds = a + b rows + c rows^1.5. Training and calibration give
-a + b rows, and filling, which looks at all of 4 sqrt(rows) lists for every row, b rows + c rows^1.5; each is fitted to
-its own stages, so that one's noise is not another's growth. A question: milliseconds = a + b sqrt(rows) + c rows, for a
-probed list holds sqrt(rows) / 4 codes, and more lists are probed for the same recall among more rows. Each fit is of
-least relative squares with no negative coefficient.
+Encoding: seconds = a + b chips. Bytes: b chips. Index: seconds = a + b rows + c lists^2 + d rows lists, with as many lists
+as :meth:`embedstore.spec.IndexSpec.for_rows` says: training compares a sample of so many rows a list with all lists,
+filling every row with all lists, and calibration looks at every row. Each is fitted to its own stages, so that one's
+noise is not another's growth. A question: milliseconds = a + b sqrt(rows) + c rows, for a probed list holds
+sqrt(rows) / 4 codes, and more lists are probed for the same recall among more rows. Each fit is of least relative
+squares with no negative coefficient.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import statistics
 import tempfile
@@ -24,6 +26,7 @@ from scipy.optimize import nnls
 
 from benchmarks import alone, landscape, report, scale
 from benchmarks.continent import names, render
+from embedstore.spec import IndexSpec
 from embedstore.store import Store
 from indexer.encode import encode
 
@@ -37,15 +40,24 @@ LARGER = 10
 STEPS = (4, 2, 1)
 """The runs that are fitted: the largest divided by these."""
 CHIP = 64
+
+
+def lists(rows: float) -> int:
+    """Return how many lists the index of so many rows has."""
+    found = re.search(r"IVF(\d+)", IndexSpec.for_rows(round(rows), 256).factory)
+    assert found
+    return int(found[1])
+
+
 TERMS: dict[str, Callable[[float], list[float]]] = {
     "encode_s": lambda n: [1.0, n],
     "table_bytes": lambda n: [n],
-    "build_s": lambda n: [1.0, n, n**1.5],
+    "build_s": lambda n: [1.0, n, lists(n) ** 2, n * lists(n)],
     "index_bytes": lambda n: [n],
     "query_ms": lambda n: [1.0, n**0.5, n],
 }
-CONSTANT_AND_LINEAR, LINEAR_AND_STEEPER = (True, True, False), (False, True, True)
-STAGES = {"train": CONSTANT_AND_LINEAR, "calibrate": CONSTANT_AND_LINEAR}
+TRAINING, CALIBRATION, PASSES = (True, False, True, False), (True, True, False, False), (False, True, False, True)
+STAGES = {"train": TRAINING, "calibrate": CALIBRATION}
 """Which terms of ``build_s`` the stages of a build have; all others are passes over the rows."""
 
 
@@ -88,8 +100,8 @@ def fit_stages(counts: Sequence[int], stages: Sequence[dict[str, float]]) -> Fit
     """Fit the time of an index build, each group of stages alone, to all runs but the last, which is the check."""
     terms = np.array([TERMS["build_s"](n) for n in counts[:-1]])
     total = np.zeros(terms.shape[1])
-    for mask in (CONSTANT_AND_LINEAR, LINEAR_AND_STEEPER):
-        took = [sum(t for name, t in run.items() if STAGES.get(name, LINEAR_AND_STEEPER) == mask) for run in stages]
+    for mask in (TRAINING, CALIBRATION, PASSES):
+        took = [sum(t for name, t in run.items() if STAGES.get(name, PASSES) == mask) for run in stages]
         total += solve(terms * np.array(mask), took[:-1])
     return _checked("build_s", total, counts, sum(stages[-1].values()))
 

@@ -217,6 +217,7 @@ def _groups(units: Iterable[WorkUnit]) -> Iterator[list[WorkUnit]]:
 
 def _encode(units: Sequence[WorkUnit], store: Store, encoder: Encoder, progress: Callable[[int], None]) -> Outcome:
     outcome = Outcome()
+    store.refresh()
     with tempfile.TemporaryDirectory(prefix="embedstore-") as folder:
         scenes: list[tuple[WorkUnit, Scene]] = []
         for unit in units:
@@ -238,10 +239,10 @@ def _encode(units: Sequence[WorkUnit], store: Store, encoder: Encoder, progress:
 
 
 def is_done(unit: WorkUnit, store: Store) -> bool:
-    """Tell whether a unit is committed, from the plan alone: no file of it is opened."""
+    """Tell whether a unit is committed in a store as it was opened, from the plan alone: no file of it is opened."""
     plan = unit.expected().only([m.name for m in store.encoder.modalities])
     (block,) = plan.blocks()
-    return store.unit_done(spec.digest([store.encoder.fingerprint, store.deletions, block.ids]))
+    return store.table.application(spec.digest([store.encoder.fingerprint, store.deletions, block.ids])) > 0
 
 
 def _sample(units: Sequence[WorkUnit], folder: Path) -> list[ChipPlan]:

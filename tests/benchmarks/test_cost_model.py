@@ -12,23 +12,30 @@ COUNTS = [25_000, 50_000, 100_000, 1_000_000]
 
 
 def known(n: int) -> float:
-    return 2.0 + 3e-5 * n + 1e-8 * n**1.5
+    return 2.0 + 3e-3 * n**0.5 + 3e-5 * n
 
 
 def test_known_costs_are_foretold() -> None:
-    fit = cost_model.fit("build_s", COUNTS, [known(n) for n in COUNTS])
-    assert fit.coefficients == pytest.approx((2.0, 3e-5, 1e-8), rel=1e-3)
+    fit = cost_model.fit("query_ms", COUNTS, [known(n) for n in COUNTS])
+    assert fit.coefficients == pytest.approx((2.0, 3e-3, 3e-5), rel=1e-3)
     assert (fit.fitted, fit.checked) == (100_000, 1_000_000)
     assert abs(fit.error) < 1e-3
 
 
 def test_stages_are_told_apart() -> None:
+    lists = {n: cost_model.lists(n) for n in COUNTS}
+    assert lists == {25_000: 512, 50_000: 512, 100_000: 1024, 1_000_000: 2048}
     stages = [
-        {"check": 1e-7 * n, "train": 2.0 + 1e-5 * n, "fill lists": 1e-8 * n**1.5, "calibrate": 7.0 + 1e-6 * n}
+        {
+            "check": 1e-6 * n,
+            "train": 2.0 + 1e-6 * lists[n] ** 2,
+            "fill lists": 1e-5 * n + 1e-9 * n * lists[n],
+            "calibrate": 7.0 + 1e-6 * n,
+        }
         for n in COUNTS
     ]
     fit = cost_model.fit_stages(COUNTS, stages)
-    assert fit.coefficients == pytest.approx((9.0, 1.11e-5, 1e-8), rel=1e-2)
+    assert fit.coefficients == pytest.approx((9.0, 1.2e-5, 1e-6, 1e-9), rel=1e-2)
     assert fit.measured == pytest.approx(sum(stages[-1].values()))
     assert abs(fit.error) < 1e-2
 
@@ -42,7 +49,7 @@ def test_the_page_projects_continents() -> None:
     fits = {
         "encode_s": [0.0, 1e-3],
         "table_bytes": [1500.0],
-        "build_s": [0.0, 1e-5, 0.0],
+        "build_s": [0.0, 1e-5, 0.0, 0.0],
         "index_bytes": [600.0],
         "query_ms": [0.1, 1e-3, 0.0],
     }
@@ -59,6 +66,10 @@ def test_the_page_projects_continents() -> None:
     assert "is not projected" in text
     assert "is not projected" not in scale_page.page({**body, "figures": {**figures, "worst_error": 0.1}}, None)
     assert "| Africa | 30.1 | 73 million | 20.4 |" in scale_page.page(body, 1000.0)
+    names = ("tiles", "chips_planned", "units", "plan_s", "encode_s", "chips_per_second", "kills", "rows", "across_180")
+    ran = {name: 7 for name in (*names, "index_s", "search_p50_ms", "peak_gb", "growth_gb")}
+    told = scale_page.page(body, None, {"figures": ran, "command": "c", "date": "d", "machine": "m"})
+    assert "killed 7 times on the way" in told
     off = [row | {"error": -0.5} if row["cost"] == "query_ms" else row for row in rows]
     (africa,) = [line for line in scale_page.page({**body, "rows": off}, None).splitlines() if "| Africa" in line]
     assert africa.endswith("| - |")
