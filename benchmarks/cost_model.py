@@ -2,10 +2,10 @@
 
 ``python -m benchmarks.cost_model --json benchmarks/results/cost_model.json && python -m benchmarks.scale_page``.
 
-Encoding: seconds = a + b chips. Bytes: b chips. Index: seconds = a + b rows + c lists^2 + d rows lists, with as many lists
-as :meth:`embedstore.spec.IndexSpec.for_rows` says: training compares a sample of so many rows a list with all lists,
-filling every row with all lists, and calibration looks at every row. Each is fitted to its own stages, so that one's
-noise is not another's growth. A question: milliseconds = a + b sqrt(rows) + c rows, for a probed list holds
+Encoding: seconds = a + b chips. Bytes: b chips. Index: seconds = a + b rows + c lists^2 + d rows lists, with as many
+lists as :meth:`embedstore.spec.IndexSpec.for_rows` says: training compares a sample of so many rows a list with all
+lists, filling every row with all lists, and calibration looks at every row. Each is fitted to its own stages, so that
+one's noise is not another's growth. A question: milliseconds = a + b sqrt(rows) + c rows, for a probed list holds
 sqrt(rows) / 4 codes, and more lists are probed for the same recall among more rows. Each fit is of least relative
 squares with no negative coefficient.
 """

@@ -67,7 +67,7 @@ def test_the_page_projects_continents() -> None:
     assert "is not projected" not in scale_page.page({**body, "figures": {**figures, "worst_error": 0.1}}, None)
     assert "| Africa | 30.1 | 73 million | 20.4 |" in scale_page.page(body, 1000.0)
     names = ("tiles", "chips_planned", "units", "plan_s", "encode_s", "chips_per_second", "kills", "rows", "across_180")
-    ran = {name: 7 for name in (*names, "index_s", "search_p50_ms", "peak_gb", "growth_gb")}
+    ran = dict.fromkeys((*names, "index_s", "search_p50_ms", "peak_gb", "growth_gb"), 7)
     told = scale_page.page(body, None, {"figures": ran, "command": "c", "date": "d", "machine": "m"})
     assert "killed 7 times on the way" in told
     off = [row | {"error": -0.5} if row["cost"] == "query_ms" else row for row in rows]
