@@ -144,8 +144,8 @@ def page(body: dict[str, Any], gpu_rate: float | None, continent: dict[str, Any]
         ""
         if figures["worst_error"] <= GOOD
         else (
-            "\n**What was not foretold within 20 % is not projected: a dash stands below.** The time of a question goes "
-            "by steps: calibration probes half as many lists, or twice as many.\n"
+            "\n**What was not foretold within 20 % is not projected: a dash stands below.** The time of a question "
+            "goes by steps: calibration probes half as many lists, or twice as many.\n"
         )
     )
     head = ["cost", "coefficients", "fitted to", "checked at", "measured", "foretold", "off by"]
