@@ -67,18 +67,19 @@ Ray's own files lie in `/tmp/ray`; its usage report and its dashboard are off. I
 """
 
 
-def projected(fits: dict[str, dict[str, Any]], chips: float, gpu_rate: float) -> list[float | None]:
+def projected(fits: dict[str, dict[str, Any]], chips: float, gpu_rate: float) -> list[str]:
     """Return GPU-hours, core-hours, table and index in GB, build hours, and milliseconds of a question.
 
-    None stands for a cost that the check did not bear out.
+    A dagger stands at costs that the check did not bear out.
     """
 
-    def cost(name: str, unit: float) -> float | None:
+    def cost(name: str, unit: float) -> str:
         found = fits[name]
-        return None if abs(found["error"]) > GOOD else foretold(name, found["coefficients"], chips) / unit
+        doubt = "†" if abs(found["error"]) > GOOD else ""
+        return f"{foretold(name, found['coefficients'], chips) / unit:,.3g}{doubt}"
 
     return [
-        chips / gpu_rate / 3600,
+        f"{chips / gpu_rate / 3600:,.3g}",
         cost("encode_s", 3600),
         cost("table_bytes", 1e9),
         cost("index_bytes", 1e9),
@@ -131,7 +132,7 @@ def page(body: dict[str, Any], gpu_rate: float | None, continent: dict[str, Any]
     ]
     continents = [
         [name, f"{area / 1e6:.1f}", f"{area / SIDE**2 / 1e6:,.0f} million"]
-        + ["-" if value is None else f"{value:,.3g}" for value in projected(fits, area / SIDE**2, gpu_rate or ASSUMED)]
+        + projected(fits, area / SIDE**2, gpu_rate or ASSUMED)
         for name, area in AREAS.items()
     ]
     rate = (
@@ -144,8 +145,8 @@ def page(body: dict[str, Any], gpu_rate: float | None, continent: dict[str, Any]
         ""
         if figures["worst_error"] <= GOOD
         else (
-            "\n**What was not foretold within 20 % is not projected: a dash stands below.** The time of a question "
-            "goes by steps: calibration probes half as many lists, or twice as many.\n"
+            "\n**What was not foretold within 20 % has a dagger (†) below; it follows the fit all the same.** The time of "
+            "a question goes by steps: calibration probes half as many lists, or twice as many.\n"
         )
     )
     head = ["cost", "coefficients", "fitted to", "checked at", "measured", "foretold", "off by"]
