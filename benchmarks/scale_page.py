@@ -131,8 +131,10 @@ def page(body: dict[str, Any], gpu_rate: float | None, continent: dict[str, Any]
         for name, f in fits.items()
     ]
     continents = [
-        [name, f"{area / 1e6:.1f}", f"{area / SIDE**2 / 1e6:,.0f} million"]
-        + projected(fits, area / SIDE**2, gpu_rate or ASSUMED)
+        [
+            *(name, f"{area / 1e6:.1f}", f"{area / SIDE**2 / 1e6:,.0f} million"),
+            *projected(fits, area / SIDE**2, gpu_rate or ASSUMED),
+        ]
         for name, area in AREAS.items()
     ]
     rate = (
@@ -145,8 +147,8 @@ def page(body: dict[str, Any], gpu_rate: float | None, continent: dict[str, Any]
         ""
         if figures["worst_error"] <= GOOD
         else (
-            "\n**What was not foretold within 20 % has a dagger (†) below; it follows the fit all the same.** The time of "
-            "a question goes by steps: calibration probes half as many lists, or twice as many.\n"
+            "\n**What was not foretold within 20 % has a dagger (†) below; it follows the fit all the same.** The "
+            "time of a question goes by steps: calibration probes half as many lists, or twice as many.\n"
         )
     )
     head = ["cost", "coefficients", "fitted to", "checked at", "measured", "foretold", "off by"]
