@@ -81,7 +81,7 @@ def vacuum(store: Store, grace_hours: float) -> Vacuumed:
     if index:
         used |= {index.name, *index.segments} | ({index.codebook.name} if index.codebook else set())
     folder, removed = store.catalog.folder, 0
-    for pattern in ("_index/*", "_index/segments/*", "_index/moves/*"):
+    for pattern in ("_index/*", "_index/segments/*", "_index/moves/*", "_encoder/.draft-*"):
         for path, written in store.home.glob(pattern).items():
             special = path.parent == folder and path.name in ("segments", "moves", "CURRENT", "lock")
             if not special and path.name.partition("-")[0] not in used and written <= horizon:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["forks"]
 SEED = int(os.environ.get("EMBEDSTORE_FAULT_SEED", "0"))
-SOME, MANY = 8, 400
+SOME, MANY = 5, 400
 """Trials of each operation in the short version, and in the long one."""
 
 
