@@ -19,7 +19,7 @@ from embedstore.errors import (
     RasterError,
 )
 from embedstore.store import Store
-from indexer import chips, pipeline
+from indexer import chips, commits, pipeline
 from indexer.encode import encode
 from indexer.encoders import registry
 from indexer.query_chip import encode_chip
@@ -117,18 +117,19 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chips, "BLOCK", 2)
-    append, appended = Store.append, []
+    monkeypatch.setattr(commits, "PAUSE", 0)
+    append, appended = Store.append_units, []
 
-    def power_cut(self: Store, table: Any, unit: str | None = None) -> int:
+    def power_cut(self: Store, units: Any) -> int:
         if len(appended) == 3:
             raise KeyboardInterrupt
-        appended.append(append(self, table, unit))
+        appended.append(append(self, units))
         return appended[-1]
 
-    monkeypatch.setattr(Store, "append", power_cut)
+    monkeypatch.setattr(Store, "append_units", power_cut)
     with pytest.raises(KeyboardInterrupt):
         encode([scene], tmp_path / "s", chip_size=32)
-    monkeypatch.setattr(Store, "append", append)
+    monkeypatch.setattr(Store, "append_units", append)
     kept = sum(appended)
     assert 0 < kept == len(ids(tmp_path / "s")) < 30
     pixels = 0

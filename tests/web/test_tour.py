@@ -112,7 +112,7 @@ def test_from_a_scene_to_the_map(tmp_path: Path, browser: Browser, dist: Path) -
     assert set(classes["class"]) == set(PLACES)
 
     with served(tmp_path, "italy") as address:
-        page = browser.new_page(viewport={"width": 1024, "height": 640})
+        page = browser.new_page(viewport={"width": 1024, "height": 640}, bypass_csp=True)
         page.goto(address)
         settle(page)
         click_map(page, *TOWN)
