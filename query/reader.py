@@ -27,10 +27,8 @@ class Reader:
 
     Parameters
     ----------
-    store
-        Path of the store.
-    version
-        Version of its table; the newest if None.
+    store, version
+        As :class:`query.engine.Engine` takes them.
 
     Notes
     -----
