@@ -51,8 +51,9 @@ class Config:
 
 
 CONFIGS = {
-    # A decoder of 512 costs half as much as the encoder, and is thrown away.
-    "small": Config(256, Schedule(batch=64, steps=3_000, warmup=150, lr=1e-3, clip=1.0)),
+    # A decoder of 512 costs half as much as the encoder, and is thrown away. Small batches, since a processor sees few
+    # chips in an hour, and so many steps more.
+    "small": Config(256, Schedule(batch=16, steps=12_000, warmup=600, lr=1e-3, clip=1.0)),
     # 200 epochs of 1.2 million chips, 40 of them warm-up; 1.5e-4 a batch of 256.
     "paper": Config(512, Schedule(batch=4_096, steps=58_594, warmup=11_719, lr=2.4e-3)),
 }
