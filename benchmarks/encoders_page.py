@@ -3,6 +3,7 @@
 ``python -m benchmarks.encoders_page`` reads ``benchmarks/results/*.json`` of :mod:`benchmarks.labels`,
 :mod:`benchmarks.linear_probe`, :mod:`benchmarks.retrieval`, :mod:`benchmarks.segmentation` and
 :mod:`benchmarks.missing`. A benchmark may have been run in parts: where two files hold a figure, the newer one counts.
+Sections whose results are not there stay as the page has them: all of it takes many hours to measure.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import encoder_plots, encoders_simulated
+from benchmarks import encoder_plots, encoders_simulated, sections
 from benchmarks.report import text
 from indexer.encode import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     Rows = list[dict[str, Any]]
 
@@ -35,6 +36,19 @@ BASELINES = ("band-statistics", "timm:convnextv2_atto@random", "rcf")
 SENTINEL = ("fires", "floods-s2", "slovenia", "carolina-8", "carolina-32", "crops", "halves", "dates")
 """Real Sentinel-2, by which the default encoder is chosen."""
 LOW_IS_GOOD = "mean rank"
+POINTS = "points"
+"""Stands in the measure of differences between trainings."""
+TITLES = (
+    "The default",
+    "All labels, one linear layer",
+    "Trainings against each other",
+    "Few labels",
+    encoders_simulated.TITLE,
+    "Search by example",
+    "A class for every pixel",
+    "Missing sensors and channels",
+)
+"""Of the sections, in order."""
 HEAD = """# Encoders
 
 Made by `python -m benchmarks.encoders_page` from the JSON that the commands below write; do not edit.
@@ -51,8 +65,8 @@ the standard deviation and three percentiles of each band, standardised; it stan
 `timm:convnextv2_atto@random` is a network that never learned anything. A dash means that the encoder does not take such
 chips, for want of bands.
 """
-RULE = f"""Another encoder takes its place if it is clearly better on more than half of {len(SENTINEL)} sets of real
-Sentinel-2 ({", ".join(SENTINEL)}) and clearly worse on none of them.
+RULE = f"""Another encoder takes its place if it is clearly better on more than half of {len(SENTINEL)} sets
+of real Sentinel-2 ({", ".join(SENTINEL)}) and clearly worse on none of them.
 A set that it does not take counts as not better: a default has to take the bands that scenes have. Clearly means that
 the interval of the difference, over the same resamples of places and draws, leaves out zero; for North Carolina, where
 there are no such pairs, that each score lies outside the interval of the other. All labels are learned from; what few
@@ -92,16 +106,29 @@ def main() -> None:
     found = read(args.results)
     pictures = args.out.parent / args.out.stem
     pictures.mkdir(parents=True, exist_ok=True)
-    sections: dict[str, Callable[[Rows, Path], str]] = {
-        "linear_probe": _probe,
-        "labels": _labels,
-        "retrieval": _retrieval,
-        "segmentation": _segmentation,
-        "missing": _missing,
-    }
-    body = [HEAD, _verdict([*found.get("linear_probe", []), *found.get("retrieval", [])])]
-    body += [write(found[name], pictures) for name, write in sections.items() if name in found]
-    args.out.write_text("\n".join([*body, NOTES]), encoding="utf-8")
+    sections.write(args.out, HEAD, TITLES, "".join(_written(found, pictures)), NOTES)
+
+
+def _written(found: Mapping[str, Rows], pictures: Path) -> Iterator[str]:
+    """Yield the sections that there are results for."""
+
+    def of(name: str, part: Callable[[Mapping[str, Any]], bool]) -> tuple[Rows, Rows]:
+        rows = found.get(name, [])
+        return [r for r in rows if not part(r)], [r for r in rows if part(r)]
+
+    probe, trainings = of("linear_probe", lambda r: encoders_simulated.is_simulated(r["task"]))
+    labels, simulated = of("labels", lambda r: encoders_simulated.is_simulated(r["task"]))
+    parts: list[tuple[Rows, Callable[[Rows, Path], str]]] = [
+        ([*probe, *found["retrieval"]] if probe and "retrieval" in found else [], _verdict),
+        (probe, _probe),
+        (trainings, _trainings),
+        (labels, _labels),
+        (simulated, _simulated),
+        (found.get("retrieval", []), _retrieval),
+        (found.get("segmentation", []), _segmentation),
+        (found.get("missing", []), _missing),
+    ]
+    yield from (write(rows, pictures) for rows, write in parts if rows)
 
 
 def read(folder: Path) -> dict[str, Rows]:
@@ -163,15 +190,15 @@ def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
     return (_task(row), row["measure"], *([row["learner"]] if "learner" in row else []))
 
 
-def _verdict(rows: Rows) -> str:
+def _verdict(rows: Rows, _: Path) -> str:
     """Say how each encoder does against the default, and what follows."""
-    rows = [r for r in rows if "random split" not in r["measure"] and "points" not in r["measure"]]
+    rows = [r for r in rows if "random split" not in r["measure"]]
     names = [e for e in encoders(rows) if e != DEFAULT_ENCODER]
     total = len({_key(r) for r in rows if _task(r) in SENTINEL})
     lines = [
-        f"## The default is `{DEFAULT_ENCODER}`",
+        "## The default",
         "",
-        RULE,
+        f"The default is `{DEFAULT_ENCODER}`. {RULE}",
         "",
         f"Of the scores below {total} are of real Sentinel-2. Against `{DEFAULT_ENCODER}`:",
         "",
@@ -216,25 +243,38 @@ def _titles(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _probe(rows: Rows, _: Path) -> str:
-    differences = [r for r in rows if "points" in r["measure"]]
-    plain = [r for r in rows if "points" not in r["measure"]]
     lines = [
         "## All labels, one linear layer",
         "",
         "`python -m benchmarks.linear_probe --encoder ENCODER,… --data FOLDER --json F`",
         "",
-        *_titles({_task(r): r for r in plain}.values()),
+        *_titles({_task(r): r for r in rows}.values()),
         "",
-        *_pivot(plain, ("task", "measure", "learner"), lambda r: r["score"]),
+        *_pivot(rows, ("task", "measure", "learner"), lambda r: r["score"]),
     ]
-    if differences:
-        lines += ["", "Trainings against each other, three seeds each, in points; 95 % interval over seeds:", ""]
-        lines += _pivot(differences, ("task", "measure"), lambda r: f"{r['score']}; {r['what'][0]}")
     return "\n".join([*lines, ""])
 
 
-def _labels(every: Rows, pictures: Path) -> str:
-    rows, simulated = ([r for r in every if encoders_simulated.is_simulated(r["task"]) == s] for s in (False, True))
+def _trainings(rows: Rows, _: Path) -> str:
+    differences = [r for r in rows if POINTS in r["measure"]]
+    lines = [
+        "## Trainings against each other",
+        "",
+        "`python -m benchmarks.linear_probe --against NAME=ENCODER,… NAME=ENCODER,… --data FOLDER --json F`",
+        "",
+        "All labels, one linear layer, on simulated land; then the difference of two kinds of training in points",
+        "(hundredths of the score), a training for each seed, with a 95 % interval over seeds.",
+        "",
+        *_titles({_task(r): r for r in rows if r not in differences}.values()),
+        "",
+        *_pivot([r for r in rows if r not in differences], ("task", "measure", "learner"), lambda r: r["score"]),
+    ]
+    if differences:
+        lines += ["", *_pivot(differences, ("task", "measure"), lambda r: f"{r['score']}; {r['what'][0]}")]
+    return "\n".join([*lines, ""])
+
+
+def _labels(rows: Rows, pictures: Path) -> str:
     lines = [
         "## Few labels",
         "",
@@ -255,10 +295,11 @@ def _labels(every: Rows, pictures: Path) -> str:
         drawn = encoder_plots.over_labels(pictures / f"labels-{task.replace('/', '-')}.png", some, names)
         title = some[0]["what"][0]
         lines += [f"{title}:", "", f"![{title}]({pictures.name}/{drawn})", ""]
-    if simulated:
-        names = {r["encoder"]: called(r["encoder"]) for r in simulated}
-        lines.append(encoders_simulated.section(simulated, names, pictures))
     return "\n".join(lines)
+
+
+def _simulated(rows: Rows, pictures: Path) -> str:
+    return encoders_simulated.section(rows, {r["encoder"]: called(r["encoder"]) for r in rows}, pictures)
 
 
 def _aid(rows: Rows) -> list[str]:

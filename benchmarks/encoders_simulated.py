@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 FEW = 500
 CLAIM = 0.95
-HEAD = f"""## Few labels, simulated regions
+TITLE = "Few labels, simulated regions"
+HEAD = f"""## {TITLE}
 
 `python -m benchmarks.labels --encoder ENCODER,… --tasks 'alpha/*/*' --data FOLDER --json F`
 

@@ -1,6 +1,6 @@
 """The page of measurements, ``docs/benchmarks.md`` and its plots, from the JSON that the benchmarks wrote.
 
-``python -m benchmarks.page`` reads ``benchmarks/results/*.json``.
+``python -m benchmarks.page`` reads ``benchmarks/results/*.json``; sections without results there stay as they are.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import plots
+from benchmarks import plots, sections
 from benchmarks.report import text
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def main() -> None:
     pictures = args.out.parent / args.out.stem
     pictures.mkdir(parents=True, exist_ok=True)
     drawn = {name: plots.draw(name, some, pictures) for name, some in results.items()}
-    body = [HEAD, *(_section(name, some, drawn[name], pictures.name) for name, some in results.items())]
-    args.out.write_text("\n".join(body), encoding="utf-8")
+    made = "\n".join(_section(name, some, drawn[name], pictures.name) for name, some in results.items())
+    sections.write(args.out, HEAD, ORDER, made)
 
 
 def read(folder: Path) -> dict[str, list[dict[str, Any]]]:

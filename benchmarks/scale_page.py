@@ -1,4 +1,7 @@
-"""Write docs/scale.md from the cost model's figures: ``python -m benchmarks.scale_page [--gpu-rate R]``."""
+"""Write docs/scale.md from the cost model's figures: ``python -m benchmarks.scale_page [--gpu-rate R]``.
+
+Sections whose results are not there stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks import sections
 from benchmarks.cost_model import CHIP, foretold
 from benchmarks.report import text
 
@@ -35,6 +39,13 @@ TERMS = {
     "index_bytes": ("a row",),
     "query_ms": ("", "a √row", "a row"),
 }
+HEAD = f"""# Scale
+
+What a continent takes. `python -m benchmarks.scale_page` writes this page from `{RESULT}`, which
+`python -m benchmarks.cost_model` measures, and `{CONTINENT}`.
+"""
+TITLES = ("What things cost here", "What that makes", "What was run")
+"""Of the sections, in order."""
 RECIPE = """## Recipe
 
 1. Every machine gets the same version: `pip install 'embedstore[cpu,ray]'`, or `'embedstore[gpu,ray]'`, and reads
@@ -112,8 +123,8 @@ def run(body: dict[str, Any]) -> str:
 """
 
 
-def page(body: dict[str, Any], gpu_rate: float | None, continent: dict[str, Any] | None = None) -> str:
-    """Return the page."""
+def model(body: dict[str, Any], gpu_rate: float | None) -> str:
+    """Return what things cost, and what a continent would."""
     fits = {row["cost"]: row for row in body["rows"]}
     figures = body["figures"]
     coefficients = [
@@ -153,12 +164,7 @@ def page(body: dict[str, Any], gpu_rate: float | None, continent: dict[str, Any]
     )
     head = ["cost", "coefficients", "fitted to", "checked at", "measured", "foretold", "off by"]
     wide = ["", "million km²", "chips, one date", "GPU-hours", "machine-hours", "table, GB", "index, GB"]
-    return f"""# Scale
-
-What a continent takes. `python -m benchmarks.scale_page` writes this page from `{RESULT}`, which
-`python -m benchmarks.cost_model` measures.
-
-## What things cost here
+    return f"""## What things cost here
 
 Measured by `{body["command"].partition(" --json")[0]}` on {body["date"]}, {body["machine"]}:
 chips of {CHIP} pixels and four bands by `rcf`, index of {figures["dimension"]:.0f} dimensions. Each cost was fitted to
@@ -180,8 +186,7 @@ most; of what it merges, each worker holds its share.
 
 These sizes are far beyond what was measured; the largest store that ever was is in [benchmarks](benchmarks.md), with
 what building it and asking it takes.
-
-{run(continent) if continent else ""}{RECIPE}"""
+"""
 
 
 def main() -> None:
@@ -190,8 +195,9 @@ def main() -> None:
     parser.add_argument("--gpu-rate", type=float, help="chips per second of one GPU, as benchmarks.encode measured it")
     parser.add_argument("--result", type=Path, default=RESULT)
     options = parser.parse_args()
-    continent = json.loads(CONTINENT.read_text()) if CONTINENT.exists() else None
-    PAGE.write_text(page(json.loads(options.result.read_text()), options.gpu_rate, continent))
+    made = model(json.loads(options.result.read_text()), options.gpu_rate) if options.result.is_file() else ""
+    made += f"\n{run(json.loads(CONTINENT.read_text()))}" if CONTINENT.is_file() else ""
+    sections.write(PAGE, HEAD, TITLES, made, RECIPE)
 
 
 if __name__ == "__main__":

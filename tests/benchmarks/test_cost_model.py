@@ -59,19 +59,19 @@ def test_the_page_projects_continents() -> None:
     ]
     figures = {"worst_error": 0.3, "dimension": 256.0, "anon_gb": 0.1, "build_peak_bytes_a_row": 400.0}
     body = {"rows": rows, "figures": figures, "command": "c", "date": "d", "machine": "m"}
-    text = scale_page.page(body, None)
+    text = scale_page.model(body, None)
     assert "| Africa | 30.1 | 73 million | 10.2 |" in text
     assert "**assume** 2,000 chips/s" in text
     assert "+10%" in text
     assert "has a dagger" in text
-    assert "has a dagger" not in scale_page.page({**body, "figures": {**figures, "worst_error": 0.1}}, None)
-    assert "| Africa | 30.1 | 73 million | 20.4 |" in scale_page.page(body, 1000.0)
+    assert "has a dagger" not in scale_page.model({**body, "figures": {**figures, "worst_error": 0.1}}, None)
+    assert "| Africa | 30.1 | 73 million | 20.4 |" in scale_page.model(body, 1000.0)
     names = ("tiles", "chips_planned", "units", "plan_s", "encode_s", "chips_per_second", "kills", "rows", "across_180")
     ran = dict.fromkeys((*names, "index_s", "search_p50_ms", "peak_gb", "growth_gb"), 7)
-    told = scale_page.page(body, None, {"figures": ran, "command": "c", "date": "d", "machine": "m"})
+    told = scale_page.run({"figures": ran, "command": "c", "date": "d", "machine": "m"})
     assert "killed 7 times on the way" in told
     off = [row | {"error": -0.5} if row["cost"] == "query_ms" else row for row in rows]
-    (africa,) = [line for line in scale_page.page({**body, "rows": off}, None).splitlines() if "| Africa" in line]
+    (africa,) = [line for line in scale_page.model({**body, "rows": off}, None).splitlines() if "| Africa" in line]
     assert africa.endswith("† |")
     assert africa.count("†") == 1
 
