@@ -113,8 +113,8 @@ def run(body: dict[str, Any]) -> str:
 {f["tiles"]:,} simulated scenes of 512 pixels and four bands in five UTM zones, served over HTTP. {body.get("note", "")}
 
 - Planned: {f["chips_planned"]:,} chips in {f["units"]:,} units, {f["plan_s"]:.0f} s.
-- Encoded by `rcf` on Ray with two workers, and killed {f["kills"]} times on the way: {f["encode_s"]:,.0f} s in all, with
-  starts and rendering {f["chips_per_second"]:,.0f} chips/s.
+- Encoded by `rcf` on Ray with two workers, and killed {f["kills"]} times on the way: {f["encode_s"]:,.0f} s in all,
+  with starts and rendering {f["chips_per_second"]:,.0f} chips/s.
 - There in the end: {f["rows"]:,} chips, each id once, {f["across_180"]:,} of them across the antimeridian.
 - Indexed in {f["index_s"]:.0f} s. The ten nearest of a stored chip took {f["search_p50_ms"]:.1f} ms.
 - All processes of the last run together held {f["peak_gb"]:.1f} GB at the most, and in its last third
