@@ -28,7 +28,7 @@ from embedstore.home import Home, home_of
 from embedstore.spec import EncoderSpec, GridSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from embedstore.geoparquet import Part
 
@@ -121,7 +121,7 @@ class Table:
                     f"there is a store at {root} already; open it, or choose another path."
                 ) from error
             raise StorageError(f"could not make a store at {root}: {why(error, root)}") from error
-        root.confirm(root.folder / "_delta_log")
+        _confirm(root, [0])
         return cls(root)
 
     @property
@@ -211,16 +211,7 @@ class Table:
             ) from error
         before = self.version
         self.refresh()
-        log = self.root / "_delta_log"
-        try:
-            for version in range(before + 1, self.version + 1):  # ours, and what others committed around it
-                self.home.confirm(log / f"{version:020}.json")
-            self.home.confirm(log)
-        except OSError as error:
-            raise StorageError(
-                f"the commit of version {self.version} to {self.home} stands, but the disk does not confirm it "
-                f"({error.strerror or error}); it may not outlast a power failure. Check the disk."
-            ) from error
+        _confirm(self.home, range(before + 1, self.version + 1))  # ours, and what others committed around it
         if before // CHECKPOINT < self.version // CHECKPOINT:
             with suppress(DeltaError, OSError):  # the commit stands; the log is longer to read, that is all
                 self._delta.create_checkpoint()
@@ -245,3 +236,24 @@ def gave_up(home: Home, doing: str) -> ConflictError:
     return ConflictError(
         f"could not {doing} at {home}: other writers came first each time. Nothing was changed; run it again."
     )
+
+
+def _confirm(home: Home, versions: Iterable[int]) -> None:
+    """Make commits durable.
+
+    Raises
+    ------
+    StorageError
+        If the disk does not say that they are.
+    """
+    log = home.folder / "_delta_log"
+    version = 0
+    try:
+        for version in versions:
+            home.confirm(log / f"{version:020}.json")
+        home.confirm(log)
+    except OSError as error:
+        raise StorageError(
+            f"the commit of version {version} to {home} stands, but the disk does not confirm it "
+            f"({error.strerror or error}); it may not outlast a power failure. Check the disk."
+        ) from error
