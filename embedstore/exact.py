@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embedstore import deadline
 from embedstore.extras import faiss
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def best(
     count = segment.rows if rows is None else len(rows)
     found_rows, found_scores = [], []
     for start in range(0, count, CHUNK):
+        deadline.check()
         stop = min(start + CHUNK, count)
         if rows is None:
             at, scores = _top(segment.read_vectors(start, stop), query, min(k, stop - start))
@@ -107,6 +109,7 @@ def rerank_many(
     decoder = faiss().IndexScalarQuantizer(segment.dimension, faiss().ScalarQuantizer.QT_fp16)
     some = max(1, TOGETHER // m)
     for start in range(0, n, some):
+        deadline.check()
         part = rows[start : start + some]
         halves = segment.take_vectors(np.maximum(part, 0).ravel())
         vectors = decoder.sa_decode(halves.view(np.uint8)).reshape(*part.shape, -1)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from embedstore import schema, segment_rows
+from embedstore import deadline, schema, segment_rows
 from embedstore.coverage import Coverage
 from embedstore.errors import DamageError
 from embedstore.piece import Piece
@@ -142,6 +142,7 @@ class Snapshot:
         pieces, order = [], []
         paths = np.array(files, object)
         for path in dict.fromkeys(files):
+            deadline.check()
             at = np.flatnonzero(paths == path)
             pieces.append(_read_rows(self.home.readable(self.root / path), rows[at], names))
             order.append(at)

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
-from embedstore import schema
+from embedstore import deadline, schema
 from embedstore.errors import QueryError
 from query.filters import Filter
 from query.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -118,12 +118,18 @@ def _pair(before: Rows, after: Rows, reach: float) -> tuple[NDArray[np.int64], N
     return one, order[at]
 
 
+def _blocks(count: int) -> Iterator[slice]:
+    for start in range(0, count, BLOCK):
+        deadline.check()
+        yield slice(start, start + BLOCK)
+
+
 def _table(before: Rows, after: Rows, k: int) -> pa.Table:
     """Return the k pairs that are farthest apart."""
     distance = np.concatenate(
         [
             1 - np.einsum("ij,ij->i", before.take(some).vectors(), after.take(some).vectors())
-            for some in (slice(start, start + BLOCK) for start in range(0, len(before), BLOCK))
+            for some in _blocks(len(before))
         ]
     )
     best = np.argsort(-distance, kind="stable")[:k]

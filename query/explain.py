@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from embedstore import deadline
 from embedstore.errors import EncoderError, InputError, UnknownIdError
 from embedstore.snapshot import id_bytes
 
@@ -164,6 +165,7 @@ def _grids(
     try:
         with raster.reader(modality.bands) as reader:
             for one in windows:
+                deadline.check()
                 pixels, valid = reader.read(one["row"], one["col"], one["height"], one["width"])
                 scores = encoder.similarity({modality.name: pixels[None]}, valid[None], query)[0]
                 found.append(

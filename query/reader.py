@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from embedstore import deadline
 from embedstore.errors import DamageError
 from embedstore.snapshot import DegradedIndexWarning, Snapshot
 from embedstore.store import Store
@@ -111,8 +112,11 @@ class Reader:
         ------
         DamageError
             If the table itself is damaged.
+        Stopped
+            If a deadline has passed; see :mod:`embedstore.deadline`.
         """
         while True:
+            deadline.check()
             searcher = self._searcher
             try:
                 return of(searcher)

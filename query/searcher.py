@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embedstore import exact
+from embedstore import deadline, exact
 from embedstore.lists import Coarse, Lists
 from query import plan, sieve
 from query.plan import Work
@@ -135,6 +135,7 @@ class Searcher:
                 return self._selections[key]
         compiled = []
         for piece in self.snapshot.pieces:
+            deadline.check()
             found = sieve.sift(filter_, piece, self._predicate)
             count = piece.segment.rows if found is None else found.count
             compiled.append(Selection(found, count, filter_.selective))
@@ -163,6 +164,7 @@ class Searcher:
         rotated = self._coarse.rotate(queries) if self._coarse and goal.recall is not None else None
         answers: list[list[Found]] = [[] for _ in queries]
         for piece, selection in zip(self.snapshot.pieces, selections, strict=True):
+            deadline.check()
             if selection.count:
                 probe = None if rotated is None else self._probe(piece, selection, rotated, k, goal)
                 found = _reranked(piece, selection, queries, k, probe) if probe else [None] * len(queries)

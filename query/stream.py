@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from embedstore import deadline
 from embedstore.extras import faiss
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def blocks(pieces: Sequence[Piece], selections: Sequence[Selection]) -> Iterator
     ------
     DamageError
         If a segment is damaged.
+    Stopped
+        If a deadline has passed.
     """
     for piece, selection in zip(pieces, selections, strict=True):
         yield from _of(piece, selection.rows, selection.count)
@@ -63,6 +66,7 @@ def _of(piece: Piece, chosen: NDArray[np.int64] | None, count: int) -> Iterator[
     decoder = f.IndexScalarQuantizer(segment.dimension, f.ScalarQuantizer.QT_fp16)
     buffer = np.empty((min(BLOCK, count), segment.dimension), np.float32)
     for start in range(0, count, BLOCK):
+        deadline.check()
         stop = min(start + BLOCK, count)
         if chosen is None:
             rows, halves = np.arange(start, stop), segment.read_vectors(start, stop)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
 from query.api.access import Access
 from query.api.budget import Budgets
+from query.api.patience import Patience
 from query.api.problems import Problem, respond
 from query.api.settings import STATEMENTS
 
@@ -76,7 +78,9 @@ class Gate:
             return
         self._inside[kind] += 1
         try:
-            await self._app(scope, _counted(receive, most), send)
+            await Patience(receive, send, self._settings.request_seconds).answer(
+                self._app, scope, partial(_counted, most=most)
+            )
         finally:
             self._inside[kind] -= 1
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from embedstore.deadline import Deadline
 from embedstore.errors import DamageError
 from embedstore.sealed import read_json, write_json
 
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REQUEST, STATE, RESULT, LOCK = "request.json", "state.json", "result.parquet", "lock"
-
-
-class Stopped(BaseException):
-    """The work is to end now, because it was cancelled or the server goes down; no error that the work may catch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,7 @@ class Job:
     def __init__(self, folder: Path, lock: IO[str]) -> None:
         self.folder, self._lock = folder, lock
         self.progress = 0.0
-        self.ending = threading.Event()
+        self.ending = Deadline()
         self.deleted = False
 
     def advance(self, done: int, total: int) -> None:
@@ -78,8 +74,7 @@ class Job:
             If it is to end.
         """
         self.progress = min(done / total, 1.0) if total else 1.0
-        if self.ending.is_set():
-            raise Stopped
+        self.ending.check()
 
     def write(self, state: State) -> None:
         """Keep the state, durably."""

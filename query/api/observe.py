@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("embedstore.service")
 ANSWERING = 0
 """Status while there is none yet."""
+GONE = 499
+"""Status in the log if whoever asked went away before there was an answer; nobody else sees it."""
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -119,7 +121,7 @@ class Observer:
                 await problems.respond(500, problems.detail_of(error))(scope, receive, noting)
         finally:
             self._metrics.in_flight.dec()
-            self._note(scope, request, status, time.perf_counter() - began)
+            self._note(scope, request, status or GONE, time.perf_counter() - began)
 
     def _note(self, scope: Scope, request: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")  # the template: every id of its own would be a metric

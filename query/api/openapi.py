@@ -27,6 +27,7 @@ PROBLEMS = {
     422: "The request is not what this document says.",
     429: "This key has asked for as much as it may.",
     503: "Not now.",
+    504: "Not answered in time; the work was stopped.",
 }
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer"},

@@ -37,6 +37,10 @@ class Settings:
         Quick questions that are worked on at once, and those that look at every chip; the others wait.
     max_in_flight
         Requests that may wait or be worked on; more are told to come again.
+    request_seconds
+        From a request's arrival until its answer begins; then the work is stopped.
+    stop_seconds
+        For which requests in flight are waited for when the service is told to end.
     max_body_bytes, max_upload_bytes
         Of a request as JSON, and of one with a file.
     max_upload_pixels, max_upload_bands, max_upload_decoded_bytes
@@ -71,6 +75,8 @@ class Settings:
     threads: int = 4
     heavy_threads: int = 2
     max_in_flight: int = 1_000
+    request_seconds: float = 60.0
+    stop_seconds: float = 30.0
     max_body_bytes: int = 4 << 20
     max_upload_bytes: int = 64 << 20
     max_upload_pixels: int = 1 << 24

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from embedstore import deadline
 from embedstore.errors import DamageError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Shelf:
             ends = self._group_ends(path)
             group = np.searchsorted(ends, rows[here], "right")
             for number in np.unique(group).tolist():
+                deadline.check()
                 mine = here[group == number]
                 at = pa.array(rows[mine] - (ends[number - 1] if number else 0))
                 for out, name in zip(pieces, columns, strict=True):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import rasterio
 
+from embedstore import deadline
 from embedstore.errors import LimitError, RasterError
 from embedstore.vectors import to_unit
 from indexer.rasters import opened
@@ -72,6 +73,7 @@ def encode(of: Collection, file: BinaryIO, settings: Settings) -> NDArray[np.flo
             shutil.copyfileobj(file, copy)
         with opened(path, driver) as source:
             _check(source, settings)
+        deadline.check()
         vector = encode_chip(path, encoder, driver)
     return to_unit(vector, of.engine.store.encoder.dimension)
 

@@ -15,10 +15,11 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from embedstore.deadline import Stopped, bounded
 from embedstore.errors import DamageError, storage_errors
 from embedstore.sealed import read_json, write_json
 from query.api import problems
-from query.api.job import REQUEST, RESULT, STATE, Job, State, Stopped, claim, remove, state_of
+from query.api.job import REQUEST, RESULT, STATE, Job, State, claim, remove, state_of
 from query.api.problems import Problem
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Jobs:
         """Interrupt what runs; it is begun again by the next server."""
         with self._changing:
             for job in self._held.values():
-                job.ending.set()
+                job.ending.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
         for job in self._held.values():
             job.let_go()
@@ -156,7 +157,7 @@ class Jobs:
             job = self._held.get(id_)
             if job is not None:
                 job.deleted = True
-                job.ending.set()  # its worker removes it
+                job.ending.cancel()  # its worker removes it
                 return
             lock, state = claim(folder), state_of(folder)
             if lock is None and state is not None and state.status == "running":
@@ -184,7 +185,8 @@ class Jobs:
     def _run(self, job: Job) -> None:
         """Work on a job to its end, whatever that is."""
         try:
-            self._attempt(job)
+            with bounded(job.ending):
+                self._attempt(job)
         except Stopped:
             LOG.info("job stopped", extra={"fields": {"job": job.folder.name}})
         except Exception as error:

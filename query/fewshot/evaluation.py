@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embedstore import deadline
 from embedstore.errors import LabelError
 from query.fewshot.blocks import SEED, blocks, random_splits, spatial_splits
 from query.fewshot.model import NEIGHBOURS, estimator
@@ -140,6 +141,7 @@ def _predict(labelled: Labelled, splits: Splits, method: str, k: int) -> NDArray
     """Return the confidence in each class of every chip when it was tested, NaN where its class was not learned."""
     shares = np.full((len(labelled), len(labelled.names)), np.nan)
     for train, test in splits:
+        deadline.check()
         learned = np.unique(labelled.classes[train])
         test = test[np.isin(labelled.classes[test], learned)]  # noqa: PLW2901 - what can be tested of it
         if len(learned) and len(test):

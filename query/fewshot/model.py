@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embedstore import deadline
 from embedstore.errors import QueryError
 from embedstore.extras import faiss
 
@@ -110,6 +111,7 @@ class Model:
 
     def answer(self, vectors: NDArray[np.float32]) -> Answers:
         """Classify unit vectors, float32, shape (n, d)."""
+        deadline.check()
         scores, at = self._index.search(self.turn(vectors), self.k)
         distances = np.maximum(1 - scores, 0)
         votes = getattr(self._estimator, "vote", None)  # those of the neighbours that are known already

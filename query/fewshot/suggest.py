@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from embedstore import deadline
 from embedstore.errors import QueryError
 from embedstore.snapshot import id_bytes
 from query import stream
@@ -158,6 +159,7 @@ def _choose(pool: _Pool, known: NDArray[np.float32], n: int) -> list[int]:
     near = np.maximum((pool.vectors @ known.T).max(axis=1), 0)
     chosen: list[int] = []
     for _ in range(min(n, len(pool.ids))):
+        deadline.check()
         gain = pool.uncertainty @ np.maximum(likeness - near[:, None], 0)
         gain[chosen] = -1
         best = int(gain.argmax())

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from dataclasses import asdict
 from multiprocessing import Pipe
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from embedstore import errors
+from embedstore import deadline, errors
+from embedstore.deadline import Stopped
 from embedstore.errors import EmbedstoreError, LimitError, SqlError
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ OPENING = 120.0
 """Seconds in which a worker must have opened the store."""
 GRACE = 1.0
 """Seconds past the limit after which a worker that did not stop by itself is killed."""
+LOOK = 0.05
+"""Seconds between two looks whether anybody still waits for the answer."""
 
 
 class Workers:
@@ -88,6 +92,11 @@ class Workers:
             worker.kill()
             worker = self._start()
             raise LimitError(str(error)) from error
+        except Stopped:
+            if worker.asked:  # one that is still opening the store is not to blame
+                worker.kill()
+                worker = self._start()
+            raise
         finally:
             with self._lock:
                 if self._closed.is_set():
@@ -127,7 +136,7 @@ class _Worker:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},  # noqa: PTH109
         )
         theirs.close()
-        self._ready = False
+        self._ready = self.asked = False
         self.kill = weakref.finalize(self, _end, self._process, self._ours, temporary)
 
     @property
@@ -136,22 +145,31 @@ class _Worker:
         return self._process.poll() is None
 
     def ask(self, statement: str, seconds: float) -> pa.Table:
-        """Return what a statement answers; raise what it raises, or :class:`_LostError` if the process is lost."""
+        """Return what a statement answers; raise what it raises, or :class:`_LostError` if the process is lost.
+
+        If it raises ``Stopped``, `asked` tells whether the process works on the statement.
+        """
+        self.asked = False
         if not self._ready:
             self._receive(OPENING, "did not open the store in time")
             self._ready = True
+        deadline.check()
         try:
             self._ours.send_bytes(statement.encode())
         except OSError as error:
             raise _LostError("the worker ended before it was asked; ask again.") from error
+        self.asked = True
         message = self._receive(seconds + GRACE, f"was stopped after {seconds:g} s; ask for less, or filter first")
         return pa.ipc.open_stream(pa.py_buffer(message)[1:]).read_all()
 
     def _receive(self, seconds: float, late: str) -> bytes:
         """Return the next message."""
         try:
-            if not self._ours.poll(seconds):
-                raise _LostError(f"the statement {late}.")
+            end = time.monotonic() + seconds
+            while not self._ours.poll(min(LOOK, max(end - time.monotonic(), 0))):
+                deadline.check()
+                if time.monotonic() >= end:
+                    raise _LostError(f"the statement {late}.")
             message = self._ours.recv_bytes()
         except (EOFError, OSError) as error:
             raise _LostError(

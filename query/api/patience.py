@@ -1,0 +1,77 @@
+"""How long a request is worked on: until its time is over, and while somebody waits for the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING
+
+import anyio
+
+from embedstore.deadline import Deadline, Stopped, bounded
+from query.api.problems import respond
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Patience:
+    """One request, and how long there is for it.
+
+    What waits for a thread stops at once; what runs in one stops where it next looks at its deadline, and until then
+    the thread counts as taken.
+
+    Parameters
+    ----------
+    receive, send
+        Of the request.
+    seconds
+        From now until the answer begins.
+    """
+
+    def __init__(self, receive: Receive, send: Send, seconds: float) -> None:
+        self._receive, self._send, self._seconds = receive, send, seconds
+        self._deadline = Deadline(seconds)
+        self._scope = anyio.CancelScope(deadline=anyio.current_time() + seconds)
+        self._arrived: asyncio.Queue[Message] = asyncio.Queue(1)
+        self._begun = self._gone = False
+
+    async def answer(self, app: ASGIApp, scope: Scope, bounds: Callable[[Receive], Receive]) -> None:
+        """Let an application answer; say so if it does not in time.
+
+        Parameters
+        ----------
+        app, scope
+            Who answers, and what is asked.
+        bounds
+            Puts bounds to what the application receives.
+        """
+        watching = asyncio.create_task(self._watch())
+        try:
+            with bounded(self._deadline), self._scope:
+                await app(scope, bounds(self._arrived.get), self._begin)
+        except Stopped:
+            pass
+        finally:
+            watching.cancel()
+            self._deadline.cancel()  # nobody needs what still runs
+        if not self._begun and not self._gone:
+            detail = f"there was no answer within {self._seconds:g} s, so the work was stopped; ask for less."
+            await respond(504, detail)(scope, self._receive, self._send)
+
+    async def _watch(self) -> None:
+        """Pass on what comes, and end the work if its client goes away."""
+        while (message := await self._receive())["type"] != "http.disconnect":
+            await self._arrived.put(message)
+        self._gone = True
+        self._deadline.cancel()
+        self._scope.cancel()
+
+    async def _begin(self, message: Message) -> None:
+        """Send a part of the answer; once it has begun it may take as long as its client needs."""
+        if not self._begun:
+            self._deadline.check()  # then the answer is that it is too late
+            self._begun, self._scope.deadline = True, math.inf
+        await self._send(message)
