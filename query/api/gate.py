@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 
 from query.api.access import Access
 from query.api.budget import Budgets
+from query.api.line import MOST, Line
 from query.api.patience import Patience
 from query.api.problems import Problem, respond
 from query.api.settings import STATEMENTS
@@ -24,9 +25,6 @@ OPEN = frozenset({"/", "/healthz", "/readyz", "/conformance", "/openapi.json", "
 OPEN_FOLDER = "/assets/"
 RETRY_SECONDS = "1"
 HEAVY = frozenset({"heatmap", "classify", "suggest", "change", "explain"})
-WAITING = {"quick": 64, "heavy": 8, "sql": 8}
-"""Requests of each kind that are let in for each of its threads: so many are answered soon. More are told to come
-again."""
 
 
 class Gate:
@@ -46,8 +44,7 @@ class Gate:
         self._app, self._settings = app, settings
         self._access, self._budgets = access, Budgets()
         threads = {"quick": settings.threads, "heavy": settings.heavy_threads, "sql": STATEMENTS}
-        self._most = {kind: threads[kind] * each for kind, each in WAITING.items()}
-        self._inside = dict.fromkeys(WAITING, 0)
+        self._lines = {kind: Line(threads[kind], most) for kind, most in MOST.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or say why not."""
@@ -66,8 +63,8 @@ class Gate:
             detail = f"this key has asked for as much as it may; come again in {wait} s."
             await respond(429, detail, {"Retry-After": str(wait)})(scope, receive, send)
             return
-        kind = _kind(path)
-        if self._inside[kind] >= self._most[kind] or sum(self._inside.values()) >= self._settings.max_in_flight:
+        line, inside = self._lines[_kind(path)], sum(line.inside for line in self._lines.values())
+        if not line.has_room or inside >= self._settings.max_in_flight:
             detail = "too many requests are being worked on; come again in a second."
             await respond(503, detail, {"Retry-After": RETRY_SECONDS})(scope, receive, send)
             return
@@ -76,13 +73,11 @@ class Gate:
         if _declared(headers) > most:
             await respond(413, _too_large(most))(scope, receive, send)
             return
-        self._inside[kind] += 1
+        patience, number = Patience(receive, send, self._settings.request_seconds), line.enter()
         try:
-            await Patience(receive, send, self._settings.request_seconds).answer(
-                self._app, scope, partial(_counted, most=most)
-            )
+            await patience.answer(self._app, scope, partial(_counted, most=most))
         finally:
-            self._inside[kind] -= 1
+            line.leave(number, patience.worked)
 
 
 def _kind(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from typing import TYPE_CHECKING
 
 import anyio
@@ -29,6 +30,12 @@ class Patience:
         Of the request.
     seconds
         From now until the answer begins.
+
+    Attributes
+    ----------
+    worked
+        Seconds from the moment when all of the request was there until the answer began, or was given up; None if its
+        client went away before, or was told before all was there that it is wrong.
     """
 
     def __init__(self, receive: Receive, send: Send, seconds: float) -> None:
@@ -37,6 +44,8 @@ class Patience:
         self._scope = anyio.CancelScope(deadline=anyio.current_time() + seconds)
         self._arrived: asyncio.Queue[Message] = asyncio.Queue(1)
         self._begun = self._gone = False
+        self._all_there: float | None = None
+        self.worked: float | None = None
 
     async def answer(self, app: ASGIApp, scope: Scope, bounds: Callable[[Receive], Receive]) -> None:
         """Let an application answer; say so if it does not in time.
@@ -58,12 +67,15 @@ class Patience:
             watching.cancel()
             self._deadline.cancel()  # nobody needs what still runs
         if not self._begun and not self._gone:
+            self._note()
             detail = f"there was no answer within {self._seconds:g} s, so the work was stopped; ask for less."
             await respond(504, detail)(scope, self._receive, self._send)
 
     async def _watch(self) -> None:
         """Pass on what comes, and end the work if its client goes away."""
         while (message := await self._receive())["type"] != "http.disconnect":
+            if not message.get("more_body"):
+                self._all_there = time.monotonic()
             await self._arrived.put(message)
         self._gone = True
         self._deadline.cancel()
@@ -74,4 +86,8 @@ class Patience:
         if not self._begun:
             self._deadline.check()  # then the answer is that it is too late
             self._begun, self._scope.deadline = True, math.inf
+            self._note()
         await self._send(message)
+
+    def _note(self) -> None:
+        self.worked = None if self._all_there is None else time.monotonic() - self._all_there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,7 @@ def serve(
 ) -> None:
     """Serve stores over HTTP, with a map at /. Limits come from EMBEDSTORE_… variables; see docs/service.md."""
     import os
+    import signal
 
     from query.api.access import refuse_open_door
     from query.api.settings import Settings
@@ -42,6 +44,19 @@ def serve(
     log_as_json()
     app = create_app(stores, settings)
     say(f"serving {', '.join(s.absolute().name for s in stores)} at http://{host}:{port}, documentation at /docs")
+    signal.signal(signal.SIGTERM, _end)
     uvicorn.run(
-        app, host=host, port=port, log_config=None, access_log=False, server_header=False, timeout_keep_alive=KEEP_ALIVE
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=math.ceil(settings.stop_seconds),
     )
+
+
+def _end(*_: object) -> None:
+    """End well: uvicorn raises the signal again when all was answered, and to be told to end is no failure."""
+    raise SystemExit(0)

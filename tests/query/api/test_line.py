@@ -1,0 +1,97 @@
+"""Lines under simulated load: a clock of their own, so that no machine is too slow for them."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import deque
+
+import numpy as np
+import pytest
+
+from query.api.line import MOST, SOON, TURNS, Line
+
+
+class World:
+    """Requests at random moments, and threads that take the same time for each."""
+
+    def __init__(self, threads: int, most: int = 64) -> None:
+        self.line, self.threads = Line(threads, most), threads
+        self.now, self.rng = 0.0, random.Random(0)
+        self.waiting: deque[tuple[float, int]] = deque()
+        self.working: list[tuple[float, float, int]] = []
+        self.took: list[float] = []
+        self.refused = 0
+
+    def run(self, seconds: float, rate: float, service: float) -> None:
+        self.took, self.refused = [], 0
+        end, due = self.now + seconds, self.now
+        while due < end:
+            self.now = due
+            self._finish(due, service)
+            if self.line.has_room:
+                self.waiting.append((due, self.line.enter()))
+            else:
+                self.refused += 1
+            self._begin(due, service)
+            due += self.rng.expovariate(rate)
+
+    def _begin(self, now: float, service: float) -> None:
+        while self.waiting and len(self.working) < self.threads:
+            came, number = self.waiting.popleft()
+            heapq.heappush(self.working, (now + service, came, number))
+
+    def _finish(self, until: float, service: float) -> None:
+        while self.working and self.working[0][0] <= until:
+            done, came, number = heapq.heappop(self.working)
+            self.line.leave(number, done - came)
+            self.took.append(done - came)
+            self._begin(done, service)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("service", [0.002, 0.02, 0.2, 2.0])
+def test_at_four_times_what_can_be_answered_it_answers_that_much_and_soon(threads: int, service: float) -> None:
+    world, capacity = World(threads), threads / service
+    world.run(200 * service, 0.5 * capacity, service)
+    world.run(3000 * service, 4 * capacity, service)
+    assert len(world.took) >= 0.95 * capacity * 3000 * service
+    assert np.quantile(world.took, 0.99) <= 1.5 * max(SOON, TURNS * service)
+    assert world.refused > len(world.took)
+
+
+@pytest.mark.parametrize("service", [0.002, 0.2])
+def test_at_half_of_what_can_be_answered_almost_all_is(service: float) -> None:
+    world = World(4)
+    world.run(5000 * service, 0.5 * 4 / service, service)
+    assert world.refused <= 0.01 * len(world.took)
+
+
+def test_it_recovers_from_a_stall() -> None:
+    world = World(4)
+    world.run(10, 500, 0.004)
+    world.run(90, 500, 1.0)  # those that came before the first slow answer wait for one another
+    world.run(60, 500, 1.0)
+    assert np.quantile(world.took, 0.99) <= 1.5 * TURNS * 1.0
+    world.run(10, 500, 0.004)
+    world.run(10, 500, 0.004)
+    assert world.refused <= 0.01 * len(world.took)
+
+
+def test_as_many_as_there_are_turns_are_let_in_whatever_they_take() -> None:
+    line = Line(2, MOST["heavy"])
+    for _ in range(50):
+        line.leave(line.enter(), 60.0)
+    for _ in range(2 * TURNS):
+        assert line.has_room
+        line.enter()
+    assert not line.has_room
+
+
+def test_however_quick_they_are_no_more_than_the_most_are_let_in() -> None:
+    line = Line(3, 5)
+    for _ in range(15):
+        assert line.has_room
+        line.leave(line.enter(), None)
+        line.enter()
+    assert (line.inside, line.has_room) == (15, False)
