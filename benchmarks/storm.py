@@ -7,6 +7,7 @@ measured. Each request is timed from the moment at which it was due.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
@@ -109,6 +110,8 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         for _, writer in self._idle:
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
         self._idle.clear()
 
     async def ask(self, asked: Asked, due: float, load: Load) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
+RESTARTED = "10"
+"""Seconds after which a service that ends may be there again."""
+
+
 class Patience:
     """One request, and how long there is for it.
 
@@ -63,6 +67,11 @@ class Patience:
                 await app(scope, bounds(self._arrived.get), self._begin)
         except Stopped:
             pass
+        except asyncio.CancelledError:  # by the server, which is told to end and has waited for long enough
+            if not self._begun:
+                self._begun = True
+                detail = "the service ends and cannot wait for this answer; ask again in a while."
+                await respond(503, detail, {"Retry-After": RESTARTED})(scope, self._receive, self._send)
         finally:
             watching.cancel()
             self._deadline.cancel()  # nobody needs what still runs

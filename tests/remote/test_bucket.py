@@ -248,3 +248,23 @@ def test_copies_stay_under_their_cap(uri: str, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("EMBEDSTORE_CACHE_GB", "much")
     with pytest.raises(Exception, match="EMBEDSTORE_CACHE_GB=much is no size"):
         Store.open(uri)
+
+
+def test_where_copies_are_and_how_much_they_take_are_settings(
+    uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, s3: Loopback
+) -> None:
+    filled(uri, 500)
+    assert s3
+    for cap, kept in (("1", True), ("0.000001", False)):
+        folder = tmp_path / cap
+        monkeypatch.setenv("EMBEDSTORE_CACHE_DIR", str(folder))
+        monkeypatch.setenv("EMBEDSTORE_CACHE_GB", cap)
+        first = Store.open(uri).snapshot().pieces[0].segment.folder
+        assert folder in first.parents
+        old = time.time() - 3600
+        for path in folder.rglob("*"):
+            os.utime(path, (old, old))
+        other = f"{uri}-{cap}"
+        filled(other)
+        assert len(ids(Store.open(other))) == 60
+        assert first.is_dir() == kept

@@ -190,6 +190,18 @@ def test_old_results_make_room(started: Callable[..., Jobs], folder: Path) -> No
         jobs.view(last, ANYBODY)
 
 
+@pytest.mark.parametrize(("job_hours", "kept"), [(1.0, False), (3.0, True)])
+def test_results_are_kept_for_hours(started: Callable[..., Jobs], folder: Path, job_hours: float, kept: bool) -> None:
+    work = Paced(0)
+    jobs = started(work, job_hours=job_hours)
+    id_ = jobs.submit({"n": 0}, ANYBODY)
+    until(lambda: jobs.view(id_, ANYBODY)["status"] == "done")
+    state = read_json(folder / id_ / "state.json")
+    write_json(folder / id_ / "state.json", {**state, "changed": time.time() - 2 * 3600})
+    jobs.submit({"n": 1}, ANYBODY)
+    assert (folder / id_).exists() == kept
+
+
 def test_jobs_of_other_stores_are_left_alone(started: Callable[..., Jobs], folder: Path) -> None:
     work = Paced()
     jobs = started(work, lambda request: request["n"] == 1)

@@ -162,6 +162,8 @@ def test_told_to_end_it_does_not_wait_for_ever(store: Path, blocks: Blocks) -> N
             until(lambda: blocks.count)
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
-            with pytest.raises(httpx.TransportError):
-                asked.result()
+            answer = asked.result()
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+        assert "the service ends" in answer.json()["detail"]
         assert blocks.count < CHIPS
+        assert "Traceback" not in blocks.log.read_text()

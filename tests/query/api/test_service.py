@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +19,7 @@ from tests.query.api.conftest import C
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from fastapi.testclient import TestClient
 
@@ -185,11 +185,3 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     for name, value in (("MAX_K", "many"), ("MAX_K", "0"), ("SQL_SECONDS", "nan"), ("THREADS", "-1")):
         with pytest.raises(SpecError, match=name.lower() if value != "many" else name):
             Settings.from_environment({f"EMBEDSTORE_{name}": value})
-
-
-def test_every_setting_is_documented() -> None:
-    from dataclasses import fields
-
-    text = (Path(__file__).parents[3] / "docs" / "service.md").read_text(encoding="utf-8")
-    for one in fields(Settings):
-        assert f"`EMBEDSTORE_{one.name.upper()}`" in text, one.name
