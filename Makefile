@@ -48,6 +48,7 @@ bench: $(READY_BENCH)
 	$(PY) -m benchmarks.cold_start --rows 1000000 --json $(RESULTS)/cold_start.json
 	$(PY) -m benchmarks.classify --rows 1000000 --json $(RESULTS)/classify.json
 	$(PY) -m benchmarks.concurrency --rows 200000 --json $(RESULTS)/concurrency.json
+	$(PY) -m benchmarks.load --rows 60000 --seconds 10 --minutes 5 --json $(RESULTS)/load.json
 	$(PY) -m benchmarks.remote --rows 60000 --json $(RESULTS)/remote.json
 	$(PY) -m benchmarks.page
 

@@ -45,6 +45,17 @@ GOALS: dict[str, dict[str, tuple[str, float]]] = {
     "concurrency": {"concurrency_over_faiss": ("≥", 0.9), "differing_answers": ("≤", 0)},
     "sql": {"nearest_over_search": ("≤", 1.5), "bbox_bytes_share": ("≤", 0.05), "bbox_ms": ("≤", 50)},
     "service": {"search_overhead_ms": ("≤", 3), "errors": ("≤", 0)},
+    "load": {
+        "overload_goodput_over_peak": ("≥", 0.8),
+        "overload_p99_over_alone": ("≤", 5),
+        "overload_failures": ("≤", 0),
+        "refusals_without_retry_after": ("≤", 0),
+        "failed_while_swapped": ("≤", 0),
+        "failed_in_soak": ("≤", 0),
+        "soak_growth_mb": ("≤", 0.05),
+        "soak_growth_files": ("≤", 0.05),
+        "soak_growth_threads": ("≤", 0.05),
+    },
 }
 """What each benchmark's figures should be, on two cores; those of `scale` at ten million rows of 256 dimensions."""
 ORDER = (
@@ -59,6 +70,7 @@ ORDER = (
     "encode",
     "sql",
     "service",
+    "load",
     "fewshot",
 )
 HEAD = """# Benchmarks
