@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
+import socket
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -33,6 +35,13 @@ def test_growth_is_of_the_end_over_the_settled_beginning() -> None:
     flat = [{"mb": value} for value in [10, 50, 70, 80, 90, *[100.0] * 15]]
     assert load.growth(flat, "mb") == 0
     assert load.growth([{"mb": 100.0 + n} for n in range(100)], "mb") == pytest.approx((187 - 137) / 137, rel=0.01)
+
+
+def test_connections_are_no_open_files(tmp_path: Path) -> None:
+    with (tmp_path / "mine").open("w"), socket.create_server(("127.0.0.1", 0)):
+        found = load.open_files(os.getpid())
+    assert str(tmp_path / "mine") in found
+    assert not any("socket" in name for name in found)
 
 
 def test_overload_is_told_by_medians_of_rounds() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import random
 from collections import deque
+from typing import Any
 
 import numpy as np
 import pytest
 
+from query.api import Settings
+from query.api.access import Access
+from query.api.gate import Gate
 from query.api.line import MOST, SOON, TURNS, Line
 
 
@@ -95,3 +100,40 @@ def test_however_quick_they_are_no_more_than_the_most_are_let_in() -> None:
         line.leave(line.enter(), None)
         line.enter()
     assert (line.inside, line.has_room) == (15, False)
+
+
+def asked(gate: Gate, path: str) -> tuple[int, dict[bytes, bytes]]:
+    """Ask at the gate, with a body that must not be read, and return status and headers."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        pytest.fail("the body was read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"content-length", b"1000000")]}
+    asyncio.run(gate(scope, receive, send))
+    return sent[0]["status"], dict(sent[0]["headers"])
+
+
+def test_who_comes_beyond_a_line_is_told_so_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: list[str] = []
+
+    async def app(scope: Any, _: Any, send: Any) -> None:
+        reached.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    gate = Gate(app, Settings(heavy_threads=1), Access(None))
+    heavy = gate._lines["heavy"]
+    for _ in range(TURNS):
+        heavy.leave(heavy.enter(), 60.0)
+    while heavy.has_room:
+        heavy.enter()
+    status, headers = asked(gate, "/collections/a/heatmap")
+    assert (status, headers[b"retry-after"]) == (503, b"1")
+    assert not reached
+    monkeypatch.setattr("query.api.patience.Patience._watch", lambda _: asyncio.sleep(0))
+    assert asked(gate, "/collections/a/search")[0] == 200, "other kinds have lines of their own"
+    assert reached == ["/collections/a/search"]
+    assert heavy.inside == TURNS
