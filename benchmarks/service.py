@@ -53,7 +53,7 @@ def served(store: Path) -> Iterator[tuple[str, int]]:
             yield f"http://127.0.0.1:{port}", process.pid
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            process.wait(120)
 
 
 def _free_port() -> int:
