@@ -107,7 +107,7 @@ class Client:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         for _, writer in self._idle:
             writer.close()
             with contextlib.suppress(OSError):

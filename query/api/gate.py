@@ -24,6 +24,8 @@ OPEN = frozenset({"/", "/healthz", "/readyz", "/conformance", "/openapi.json", "
 """Paths that need no key: the map's page and its files, the documentation, and what a load balancer asks."""
 OPEN_FOLDER = "/assets/"
 RETRY_SECONDS = "1"
+WATCH = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Paths with a line of their own: a service that is busy is well, and whoever keeps it must see that."""
 HEAVY = frozenset({"heatmap", "classify", "suggest", "change", "explain"})
 
 
@@ -43,7 +45,12 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: Settings, access: Access) -> None:
         self._app, self._settings = app, settings
         self._access, self._budgets = access, Budgets()
-        threads = {"quick": settings.threads, "heavy": settings.heavy_threads, "sql": STATEMENTS}
+        threads = {
+            "quick": settings.threads,
+            "heavy": settings.heavy_threads,
+            "sql": STATEMENTS,
+            "watch": settings.threads,
+        }
         self._lines = {kind: Line(threads[kind], most) for kind, most in MOST.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,6 +88,8 @@ class Gate:
 
 
 def _kind(path: str) -> str:
+    if path in WATCH:
+        return "watch"
     last = path.rstrip("/").rpartition("/")[2]
     return "heavy" if last in HEAVY else "sql" if last == "sql" else "quick"
 

@@ -8,7 +8,7 @@ SOON = 0.25
 """Seconds within which a request that is let in should be answered."""
 TURNS = 2
 """Turns of the threads that a request may need whatever they take: its own, and that of those before it."""
-MOST = {"quick": 64, "heavy": 8, "sql": 8}
+MOST = {"quick": 64, "heavy": 8, "sql": 8, "watch": 8}
 """Requests that are let in for each thread, by kind, however quick they are."""
 WEIGHT = 0.1
 """Of the newest answer in the pace."""

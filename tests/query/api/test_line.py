@@ -135,5 +135,10 @@ def test_who_comes_beyond_a_line_is_told_so_before_anything_is_read(monkeypatch:
     assert not reached
     monkeypatch.setattr("query.api.patience.Patience._watch", lambda _: asyncio.sleep(0))
     assert asked(gate, "/collections/a/search")[0] == 200, "other kinds have lines of their own"
-    assert reached == ["/collections/a/search"]
+    quick = gate._lines["quick"]
+    while quick.inside < 64 * Settings().threads:
+        quick.enter()
+    assert asked(gate, "/collections/a/search")[0] == 503
+    assert asked(gate, "/healthz")[0] == 200, "nobody takes a busy service for a dead one"
+    assert reached == ["/collections/a/search", "/healthz"]
     assert heavy.inside == TURNS
