@@ -9,11 +9,14 @@ import numpy as np
 
 from embedstore import verify
 from embedstore.append import ATTEMPTS
+from embedstore.errors import storage_errors
+from embedstore.log import Log
 from embedstore.sealed import write_json
 from embedstore.snapshot import Snapshot
 from embedstore.table import DELETIONS, gave_up
 
 if TYPE_CHECKING:
+    from embedstore.home import Home
     from embedstore.store import Store
     from embedstore.table import DataFile
 
@@ -62,10 +65,17 @@ class Repaired:
         return asdict(self)
 
 
-def repair(store: Store, forget_lost: bool) -> Repaired:
-    """Mend a store; see :meth:`embedstore.store.Store.repair`."""
-    store.refresh()
-    mended = [*_encoder(store)]
+def mend_log(home: Home) -> list[str]:
+    """Do without damaged checkpoints of the log; see :meth:`embedstore.log.Log.mend`."""
+    with storage_errors("mend the log", home.folder):
+        return Log(home).mend()
+
+
+def repair(store: Store, mended: list[str], forget_lost: bool) -> Repaired:
+    """Mend a store whose log was mended; see :meth:`embedstore.store.Store.repair`."""
+    if mended:
+        store.table.checkpoint()
+    mended = [*mended, *_encoder(store)]
     lost = _lost(store)
     if lost and forget_lost:
         _forget(store, lost)

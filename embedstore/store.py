@@ -117,6 +117,8 @@ class Store:
         ------
         NotAStoreError
             If there is none, or it has no such version.
+        DamageError
+            If its log is damaged.
         StorageError
             If an object store refuses.
         """
@@ -260,21 +262,29 @@ class Store:
         """Check every checksum and count; return the faults found, one sentence each."""
         return verify.faults(self)
 
-    def repair(self, forget_lost: bool = False) -> repair.Repaired:
+    @classmethod
+    def repair(cls, path: str | Path, forget_lost: bool = False) -> repair.Repaired:
         """Make anew what the table says, and name the data files that are lost; the index is mended by building it.
 
         Parameters
         ----------
+        path
+            Of the store, which may be too damaged to be opened.
         forget_lost
             Whether the table forgets the rows of lost files. Without them it serves again, and encoding their scenes
             again brings them back. Else they stay in it, so that a copy can be put in their place.
 
         Raises
         ------
+        NotAStoreError
+            If there is no store.
+        DamageError
+            If commits are lost, so that nobody knows what the table holds.
         ConflictError, StorageError
             If other writers won every race, or the disk refuses.
         """
-        return repair.repair(self, forget_lost)
+        mended = repair.mend_log(home_of(path))
+        return repair.repair(cls.open(path), mended, forget_lost)
 
     def info(self) -> dict[str, Any]:
         """Return what there is to know at a glance, as plain data."""

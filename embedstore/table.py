@@ -23,8 +23,9 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 
 from embedstore import schema
 from embedstore.cloud import plain, why
-from embedstore.errors import ConflictError, NotAStoreError, StorageError, StoreExistsError
+from embedstore.errors import ConflictError, DamageError, NotAStoreError, StorageError, StoreExistsError
 from embedstore.home import Home, home_of
+from embedstore.log import POINTER, Log, checkpoint_name, commit_name
 from embedstore.spec import EncoderSpec, GridSpec
 
 if TYPE_CHECKING:
@@ -64,13 +65,17 @@ class Table:
     ------
     NotAStoreError
         If there is no table, or it is not one of ours, or the version does not exist.
+    DamageError
+        If a file of its log that the version is read from is not what was written.
     """
 
     def __init__(self, home: Home | Path | str, version: int | None = None) -> None:
         self.home: Home = home_of(home) if isinstance(home, Path | str) else home
         self.root = self.home.folder
         root = self.home
+        self._log = Log(root)
         if not root.has_table():
+            self._refuse_damage()
             what = "a file" if self.root.is_file() else "no store"
             raise NotAStoreError(
                 f"there is {what} at {root}. Make a store with `embedstore encode SCENE… --store {root}`."
@@ -80,8 +85,10 @@ class Table:
         except (DeltaError, TableNotFoundError, OSError, OverflowError) as error:
             if isinstance(error, OSError) and root.delta_options is not None:
                 raise StorageError(f"could not open the store at {root}: {why(error, root)}") from error
+            self._refuse_damage()
             asked = "" if version is None else f" at version {version}"
             raise NotAStoreError(f"the store at {root} cannot be opened{asked}: {plain(error)}.") from error
+        self._log.check(self.version, newest=version is None)
         try:
             about = json.loads(self._delta.metadata().description or "")
             self.encoder = EncoderSpec.from_dict(about["encoder"])
@@ -99,11 +106,17 @@ class Table:
         ------
         StoreExistsError
             If a table is there.
+        DamageError
+            If there was one, and its log is gone.
         StorageError
             If the disk refuses.
         """
         root: Home = home_of(home) if isinstance(home, Path | str) else home
         about = json.dumps({"encoder": encoder.to_dict(), "grid": grid.to_dict()})
+        log = Log(root)
+        faults = [] if root.has_table() else log.faults()
+        if faults:
+            raise DamageError(" ".join(faults))
         try:
             create_table_with_add_actions(
                 str(root),
@@ -122,6 +135,7 @@ class Table:
                 ) from error
             raise StorageError(f"could not make a store at {root}: {why(error, root)}") from error
         _confirm(root, [0])
+        log.seal([commit_name(0)])
         return cls(root)
 
     @property
@@ -134,19 +148,44 @@ class Table:
 
         Raises
         ------
+        DamageError
+            If a file of the log is not what was written; the version stays.
         StorageError
-            If an object store refuses.
+            If the disk or an object store refuses.
         """
+        before = self.version
+        self._move_on()
+        if self.version > before:
+            try:
+                self._log.check_commits(before + 1, self.version)
+            except DamageError:
+                self._delta = DeltaTable(self.home.path, version=before, storage_options=self.home.delta_options)
+                raise
+
+    def _move_on(self) -> None:
         try:
             self._delta.update_incremental()
         except (DeltaError, OSError) as error:
-            if self.home.delta_options is None:
-                raise
+            self._refuse_damage()
             raise StorageError(f"could not read the log of {self.home}: {why(error, self.home)}") from error
+
+    def _refuse_damage(self) -> None:
+        """Raise what is wrong with the log, if something is."""
+        faults = self.log_faults()
+        if faults:
+            raise DamageError(" ".join(faults))
+
+    def log_faults(self) -> list[str]:
+        """Return what is wrong with the files of the log, those that this version needs and others."""
+        return self._log.faults()
+
+    def actions(self) -> pa.Table:
+        """Return the log's entries of the data files of this version, flat, with Delta's statistics."""
+        return pa.table(self._delta.get_add_actions(flatten=True))
 
     def files(self) -> list[DataFile]:
         """Return the data files of this version, sorted by path."""
-        actions = pa.table(self._delta.get_add_actions(flatten=True))
+        actions = self.actions()
         columns = (
             actions[c].to_pylist() for c in ("path", f"partition.{schema.PARTITION}", "size_bytes", "num_records")
         )
@@ -210,12 +249,22 @@ class Table:
                 f"could not commit to the table at {self.home}: {why(error, self.home)} Nothing was changed."
             ) from error
         before = self.version
-        self.refresh()
+        self._move_on()
+        if self.version == before + 1:  # it is ours; else others' are among them, which they may have sealed
+            self._log.seal([commit_name(self.version)])
+        else:
+            self._log.check_commits(before + 1, self.version)
+            self._log.seal([])
         _confirm(self.home, range(before + 1, self.version + 1))  # ours, and what others committed around it
         if before // CHECKPOINT < self.version // CHECKPOINT:
-            with suppress(DeltaError, OSError):  # the commit stands; the log is longer to read, that is all
-                self._delta.create_checkpoint()
+            self.checkpoint()
         return True
+
+    def checkpoint(self) -> None:
+        """Sum up the log in one file, unless the disk refuses: the log is longer to read then, that is all."""
+        with suppress(DeltaError, OSError):
+            self._delta.create_checkpoint()
+            self._log.seal([checkpoint_name(self.version), POINTER])
 
     def vacuum(self, grace_hours: float) -> list[str]:
         """Delete data files that no version younger than the grace period needs; return their paths."""
@@ -227,6 +276,7 @@ class Table:
             )
         except (DeltaError, OSError) as error:
             raise StorageError(f"could not vacuum the store at {self.home}: {why(error, self.home)}") from error
+        self._log.sweep()
         # Delta's own list names files again that an earlier vacuum deleted
         return sorted(str(path.relative_to(self.root)) for path in before.keys() - self.home.glob(pattern).keys())
 

@@ -33,7 +33,12 @@ def faults(store: Store) -> list[str]:
     if home is not store.home:
         store = type(store)(Table(home, store.version))
     snapshot = Snapshot(store.table, store.catalog)
-    found = [*encoder_faults(store), *damaged_index_parts(store.catalog).values(), *snapshot.degraded]
+    found = [
+        *store.table.log_faults(),
+        *encoder_faults(store),
+        *damaged_index_parts(store.catalog).values(),
+        *snapshot.degraded,
+    ]
     for file in snapshot.files:
         found += file_faults(store, file)
     if not found:

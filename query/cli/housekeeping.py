@@ -68,9 +68,13 @@ def _info_lines(known: dict[str, Any]) -> Iterator[str]:
 
 def verify(store: StoreFolder, as_json: AsJson = False) -> None:
     """Check every checksum and count, and the index against the table. Exit code 1 on any fault."""
+    from embedstore.errors import DamageError
     from embedstore.store import Store
 
-    faults = Store.open(store).verify()
+    try:
+        faults = Store.open(store).verify()
+    except DamageError as error:  # it cannot even be opened
+        faults = [str(error)]
     emit({"sound": not faults, "faults": faults}, faults or ["sound: every checksum and count is right"], as_json)
     if faults:
         raise typer.Exit(1)

@@ -31,7 +31,7 @@ def repair(
     from embedstore.store import Store
     from indexer.build import build
 
-    done = Store.open(store).repair(forget_lost)
+    done = Store.repair(store, forget_lost)
     faults, index = Store.open(store).verify(), None
     if any("_index" in fault for fault in faults):
         index = build(store).index

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pyarrow as pa
 import shapely
-from deltalake import DeltaTable
 
 from embedstore import schema
+from embedstore.table import Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,9 +37,7 @@ class Partitions:
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
         """Read the bounds that Delta's log gives each file; a file without them may lie anywhere."""
-        home = snapshot.home
-        table = DeltaTable(home.path, version=snapshot.version, storage_options=home.delta_options)
-        actions = pa.table(table.get_add_actions(flatten=True))
+        actions = Table(snapshot.home, snapshot.version).actions()
         sides = []
         for name, anywhere in _WORLD.items():
             end, _, side = name.partition(".")
