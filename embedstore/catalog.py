@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from embedstore.errors import DamageError, storage_errors
 from embedstore.home import Folder, Home
-from embedstore.sealed import read_json, sha256, sync_file, sync_folder, write_json
+from embedstore.sealed import digest_of, read_json, sha256, sync_file, sync_folder, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -211,12 +211,18 @@ class Catalog:
         pointer = self.home.pointer(self.folder / "CURRENT")
         if pointer is None:
             return None
-        path = self.home.here(self.folder / pointer["index"] / "index.json")
-        body = read_json(path)
+        return self.read(self.folder / pointer["index"] / "index.json")
+
+    def read(self, path: Path) -> Index:
+        """Return what an index says of itself; raises as :meth:`current`."""
+        body = read_json(self.home.here(path))
         try:
-            return _from_dict(body)
+            index = _from_dict(body)
         except (TypeError, KeyError) as error:
             raise DamageError(f"{path} is of another version of embedstore. Run `embedstore index`.") from error
+        if index.name != path.parent.name:
+            raise DamageError(f"{path} is that of another index. Run `embedstore index` to rebuild it.")
+        return index
 
     def publish(self, index: Index, instead_of: str | None) -> bool:
         """Make an index live if the live one is still the one named; return whether it was.
@@ -259,7 +265,7 @@ class Catalog:
             If the file is missing or is not what was written.
         """
         path = self.home.here(self.folder / codebook.name / "codebook.faiss")
-        if not path.is_file() or sha256(path) != codebook.sha256:
+        if digest_of(path) != codebook.sha256:
             raise DamageError(f"the codebook {path} is damaged or missing. Run `embedstore index` to rebuild it.")
         return path
 

@@ -18,7 +18,7 @@ import shapely
 
 from embedstore import schema
 from embedstore.errors import DamageError
-from embedstore.sealed import sync_folder
+from embedstore.sealed import digest_of, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from embedstore.spec import EncoderSpec
 
 ROW_GROUP = 16_384
+DATA = ".parquet"
 DIGEST = 32
 """How many hex digits of a file's SHA-256 its name ends in."""
 
@@ -134,6 +135,23 @@ def _json_value(value: Any) -> Any:
 def name_digest(path: str) -> str:
     """Return the digest that a data file's name promises."""
     return Path(path).stem.rpartition("-")[2]
+
+
+def check_digest(path: Path) -> None:
+    """Make sure that a data file of ours is what was written; those that other libraries wrote promise nothing.
+
+    Raises
+    ------
+    DamageError
+        If it is missing, cannot be read, or its digest is not the one in its name.
+    """
+    found = digest_of(path)
+    if found is None or (name_batch(str(path)) and found[:DIGEST] != name_digest(str(path))):
+        what = "is missing" if found is None else "is damaged: its digest is not the one in its name"
+        raise DamageError(
+            f"the data file {path} {what}. Restore it from a copy, or run `embedstore repair --forget-lost` and encode "
+            "its scenes again."
+        )
 
 
 def name_batch(path: str) -> str:

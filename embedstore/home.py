@@ -14,7 +14,8 @@ from deltalake import DeltaTable
 
 from embedstore import cloud
 from embedstore.errors import storage_errors
-from embedstore.sealed import locked, read_json, sha256, sync_file, sync_folder, write_json
+from embedstore.geoparquet import DATA, check_digest
+from embedstore.sealed import WHOLE, digest_of, locked, read_json, sync_file, sync_folder, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,7 +71,10 @@ class Home(Protocol):
         """Return files and folders by a pattern from `folder`, and when each was last written, seconds since 1970."""
 
     def digest(self, path: Path) -> tuple[int, str] | None:
-        """Return the bytes of a file as the store has it now, and their SHA-256 in hex; None if it is missing."""
+        """Return the bytes of a file as the store has it now, and their SHA-256 in hex; None if it is missing.
+
+        Raises DamageError if it cannot be read.
+        """
 
     def afresh(self) -> Home:
         """Return the same files, read anew: no copy made before is believed."""
@@ -93,6 +97,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path: Path | str = path
         self.folder = path
+        self._sound: set[Path] = set()
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -103,7 +108,10 @@ class Folder:
             return (self.folder / "_delta_log").is_dir() and DeltaTable.is_deltatable(str(self.folder))
 
     def here(self, path: Path) -> Path:
-        """Return `path`."""
+        """Return `path`; a data file is checked against the digest in its name when it is first asked for."""
+        if path.suffix == DATA and path not in self._sound:
+            check_digest(path)
+            self._sound.add(path)
         return path
 
     def whole(self, folder: Path) -> bool:
@@ -111,8 +119,12 @@ class Folder:
         return folder.is_dir()
 
     def readable(self, path: Path) -> Path | BinaryIO:
-        """Return `path`."""
-        return path
+        """Return `path`; a data file that is not large is checked whole when it is first asked for."""
+        try:
+            large = path.stat().st_size > WHOLE
+        except OSError:
+            return path  # who reads it will say so
+        return path if large else self.here(path)
 
     def pointer(self, path: Path) -> dict[str, Any] | None:
         """Read sealed JSON, None if there is none."""
@@ -152,7 +164,8 @@ class Folder:
 
     def digest(self, path: Path) -> tuple[int, str] | None:
         """Return a file's bytes and their SHA-256, None if it is missing."""
-        return (path.stat().st_size, sha256(path)) if path.is_file() else None
+        digest = digest_of(path)
+        return None if digest is None else (path.stat().st_size, digest)
 
     def afresh(self) -> Folder:
         """Return itself: there are no copies."""

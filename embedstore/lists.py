@@ -24,11 +24,19 @@ class Coarse:
     ----------
     path
         A checked ``codebook.faiss``.
+
+    Raises
+    ------
+    DamageError
+        If it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         f = faiss()
-        self._index = f.read_index(str(path))
+        try:
+            self._index = f.read_index(str(path))
+        except RuntimeError as error:
+            raise DamageError(f"the codebook {path} cannot be read. Run `embedstore index`.") from error
         self.ivf = f.downcast_index(f.extract_index_ivf(self._index))
         self._rotation = f.downcast_VectorTransform(self._index.chain.at(0))
         shape = self._rotation.d_out, self._rotation.d_in

@@ -113,6 +113,25 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_of(path: Path) -> str | None:
+    """Return the hex SHA-256 of a file of a store, None if it is missing.
+
+    Raises
+    ------
+    DamageError
+        If it cannot be read.
+    """
+    try:
+        return sha256(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DamageError(
+            f"{path} cannot be read ({error.strerror or error}). Check the disk and the permissions; restore it from a "
+            "copy, or run `embedstore repair` if it is part of the index."
+        ) from error
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold an advisory lock on a file; the kernel lets go of it when the process ends, however it ends."""

@@ -17,6 +17,7 @@ the manifest and the checksums when the segment is opened, blocks of the rest wh
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 
 from embedstore.errors import DamageError
-from embedstore.sealed import BLOCK, Blocks, read_json, sha256
+from embedstore.sealed import BLOCK, Blocks, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,10 +121,7 @@ class Segment:
         if body.get("format") != FORMAT:
             raise DamageError(f"{folder} has format {body.get('format')}, not {FORMAT}. Run `embedstore index`.")
         self.manifest = Manifest(**{**body, "files": tuple(body["files"])})
-        table = folder / "checksums.u32"
-        if not table.is_file() or sha256(table) != self.manifest.checksums_sha256:
-            raise DamageError(f"{table} is damaged or missing. Run `embedstore index` to rebuild it.")
-        crcs = np.fromfile(table, np.uint32)
+        crcs = _checksums(folder / "checksums.u32", self.manifest.checksums_sha256)
         self.blocks: dict[str, Blocks] = {}
         start = 0
         for name, size in self.manifest.sizes.items():
@@ -277,3 +275,14 @@ class Segment:
         """
         for blocks in self.blocks.values():
             blocks.check_all()
+
+
+def _checksums(path: Path, digest: str) -> NDArray[np.uint32]:
+    """Read the checksums of all blocks, which must have a digest."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DamageError(f"{path} cannot be read ({error}). Run `embedstore index` to rebuild it.") from error
+    if hashlib.sha256(raw).hexdigest() != digest:
+        raise DamageError(f"{path} is damaged. Run `embedstore index` to rebuild it.")
+    return np.frombuffer(raw, np.uint32)

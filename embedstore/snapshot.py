@@ -136,15 +136,38 @@ class Snapshot:
                 found.append((piece, np.flatnonzero(hit), rows[hit]))
         return found
 
-    def fetch(self, files: Sequence[str], rows: NDArray[np.int64], columns: Iterable[str]) -> pa.Table:
-        """Read columns of scattered rows of the table, in the order given."""
+    def fetch(
+        self, files: Sequence[str], rows: NDArray[np.int64], columns: Iterable[str], ids: Sequence[str]
+    ) -> pa.Table:
+        """Read columns of scattered rows of the table, in the order given.
+
+        Parameters
+        ----------
+        files, rows
+            Where the rows stand; see :meth:`place`.
+        columns
+            Of :data:`embedstore.schema.FILE`.
+        ids
+            Of the rows, which those in the files must have: of a large file only its pages are checked, and not what
+            says where they are.
+
+        Raises
+        ------
+        DamageError
+            If a file cannot be read, or holds other rows.
+        """
         names = list(columns)
         pieces, order = [], []
         paths = np.array(files, object)
         for path in dict.fromkeys(files):
             deadline.check()
             at = np.flatnonzero(paths == path)
-            pieces.append(_read_rows(self.home.readable(self.root / path), rows[at], names))
+            found = _read_rows(self.home.readable(self.root / path), rows[at], list(dict.fromkeys(["id", *names])))
+            if found["id"].to_pylist() != [ids[i] for i in at.tolist()]:
+                raise DamageError(
+                    f"the data file {self.home}/{path} holds other rows than the index says. Run `embedstore verify`."
+                )
+            pieces.append(found.select(names))
             order.append(at)
         if not pieces:
             return pa.schema([schema.FILE.field(name) for name in names]).empty_table()
@@ -162,8 +185,8 @@ def _read_rows(path: Path | BinaryIO, rows: NDArray[np.int64], columns: list[str
             ends = np.cumsum(sizes)
             group = np.searchsorted(ends, rows, "right")
             wanted, at = np.unique(group, return_inverse=True)
-            table = file.read_row_groups(wanted.tolist(), columns=columns)
-    except (OSError, pa.ArrowException) as error:
+            table = file.read_row_groups(wanted.tolist(), columns=columns).select(columns)
+    except (OSError, KeyError, IndexError, pa.ArrowException) as error:
         raise DamageError(f"the data file {path} cannot be read ({error}). Run `embedstore verify`.") from error
     starts = np.cumsum(sizes[wanted]) - sizes[wanted]
     return table.take(pa.array(starts[at] + rows - (ends - sizes)[group]))

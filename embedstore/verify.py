@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embedstore import rowmap, segment_rows
+from embedstore import rowmap, schema, segment_rows
 from embedstore.errors import DamageError
-from embedstore.geoparquet import DIGEST, name_digest, read_part
-from embedstore.sealed import read_json, sha256
+from embedstore.geoparquet import DATA, DIGEST, name_batch, name_digest, read_part
+from embedstore.sealed import digest_of, read_json
 from embedstore.segment import Segment
 from embedstore.snapshot import Snapshot
 from embedstore.table import Table
@@ -41,6 +41,7 @@ def faults(store: Store) -> list[str]:
     ]
     for file in snapshot.files:
         found += file_faults(store, file)
+    found += _faults_of_old_files(store, {store.home.folder / file.path for file in snapshot.files})
     if not found:
         found += _duplicates(snapshot)
         for piece in snapshot.pieces:
@@ -57,8 +58,11 @@ def encoder_faults(store: Store) -> Iterator[str]:
     except DamageError as error:
         yield str(error)
     weights = folder / "weights.safetensors"
-    if store.encoder.weights_sha256 and (not weights.is_file() or sha256(weights) != store.encoder.weights_sha256):
-        yield f"{weights} is damaged or missing; queries by chip cannot be encoded. Restore it from a copy."
+    try:
+        if store.encoder.weights_sha256 and digest_of(weights) != store.encoder.weights_sha256:
+            yield f"{weights} is damaged or missing; queries by chip cannot be encoded. Restore it from a copy."
+    except DamageError as error:
+        yield str(error)
 
 
 def damaged_index_parts(catalog: Catalog) -> dict[Path, str]:
@@ -66,7 +70,7 @@ def damaged_index_parts(catalog: Catalog) -> dict[Path, str]:
     home = catalog.home
     checks: dict[Path, Callable[[], object]] = {catalog.folder / "CURRENT": catalog.current}
     for path in _visible(home, "_index/*/index.json"):
-        checks[path.parent] = partial(_index, home, path)
+        checks[path.parent] = partial(_index, catalog, path)
     for folder in _visible(home, "_index/segments/*"):
         checks[folder] = partial(_whole_segment, home, folder)
     for path in _visible(home, "_index/moves/*"):
@@ -76,17 +80,13 @@ def damaged_index_parts(catalog: Catalog) -> dict[Path, str]:
         fault = _fault(check)
         if fault:
             found[path] = fault
-    live = None if catalog.folder / "CURRENT" in found else catalog.current()
-    codebook = live.codebook if live else None
-    if codebook:
-        fault = _fault(lambda: catalog.codebook_file(codebook))
-        if fault:
-            found[catalog.folder / codebook.name / "codebook.faiss"] = fault
     return found
 
 
-def _index(home: Home, path: Path) -> None:
-    read_json(home.here(path))
+def _index(catalog: Catalog, path: Path) -> None:
+    index = catalog.read(path)
+    if index.codebook:
+        catalog.codebook_file(index.codebook)
 
 
 def _row_map(home: Home, path: Path) -> None:
@@ -114,13 +114,29 @@ def _fault(check: Callable[[], object]) -> str | None:
 def file_faults(store: Store, file: DataFile) -> Iterator[str]:
     """Yield what is wrong with a data file."""
     path = f"{store.home}/{file.path}"
-    found = store.home.digest(store.home.folder / file.path)
+    try:
+        found = store.home.digest(store.home.folder / file.path)
+    except DamageError as error:
+        yield str(error)
+        return
     if found is None:
         yield f"the data file {path} is missing: {file.rows} rows are lost. Restore it from a copy."
     elif found[0] != file.size:
         yield f"the data file {path} has {found[0]} bytes, not {file.size}. Restore it from a copy."
     elif found[1][:DIGEST] != name_digest(file.path):
         yield f"the data file {path} is damaged: its digest is not the one in its name. Restore it from a copy."
+
+
+def _faults_of_old_files(store: Store, live: set[Path]) -> Iterator[str]:
+    """Yield what is wrong with data files that only older versions hold."""
+    for path in sorted(store.home.glob(f"{schema.PARTITION}=*/*{DATA}").keys() - live):
+        try:
+            found = store.home.digest(path)
+        except DamageError as error:
+            yield str(error)
+            continue
+        if found and name_batch(path.name) and found[1][:DIGEST] != name_digest(path.name):
+            yield f"the data file {path}, which only older versions hold, is damaged. Vacuum removes it."
 
 
 def _duplicates(snapshot: Snapshot) -> Iterator[str]:

@@ -132,7 +132,7 @@ def _inputs(snapshot: Snapshot, ids: Sequence[str], modality: str) -> list[dict[
             files[i] = name
     if "" in files:
         raise UnknownIdError(f"the store {snapshot.home} holds no chip {ids[files.index('')]!r}.")
-    parts = snapshot.fetch(files, rows, ("inputs",))["inputs"].to_pylist()
+    parts = snapshot.fetch(files, rows, ("inputs",), ids)["inputs"].to_pylist()
     nothing = {"href": "", "item": ""}
     return [next((one for one in part if one["modality"] == modality), nothing) for part in parts]
 

@@ -120,7 +120,7 @@ class Hits:
         table = pa.table(data)
         if geometry:
             files, rows = self.places()
-            fetched = self._snapshot.fetch(files, rows, FETCHED)
+            fetched = self._snapshot.fetch(files, rows, FETCHED, self.ids)
             for name in fetched.column_names:
                 table = table.append_column(fetched.schema.field(name), fetched[name])
         return table

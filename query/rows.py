@@ -88,10 +88,10 @@ class Rows:
 
     def footprints(self) -> NDArray[Any]:
         """Return footprints from the table, shapely geometries in degrees."""
-        shapes = np.empty(len(self), object)
+        shapes, ids = np.empty(len(self), object), np.array(self.ids().to_pylist(), object)
         for number, here in self._pieces():
             files, places = self.snapshot.place(self.snapshot.pieces[number], self.row[here])
-            fetched = self.snapshot.fetch(files, places, ["geometry"])["geometry"]
+            fetched = self.snapshot.fetch(files, places, ["geometry"], ids[here].tolist())["geometry"]
             shapes[here] = shapely.from_wkb(np.array(fetched.to_pylist(), object))
         return shapes
 

@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, TypeVar
 
 from embedstore.errors import EncoderError
-from embedstore.sealed import sha256
+from embedstore.sealed import digest_of
 from embedstore.spec import PREPROCESSING
 from indexer.encoders.base import WEIGHTS
 
@@ -139,7 +139,7 @@ def load(folder: Path, spec: EncoderSpec, device: str = "auto") -> Encoder:
             f"{PREPROCESSING}. Use the release of embedstore that made the store."
         )
     weights = folder / WEIGHTS
-    if not weights.is_file() or sha256(weights) != spec.weights_sha256:
+    if digest_of(weights) != spec.weights_sha256:
         raise EncoderError(
             f"{weights} is missing or not what encoder {spec.name} was made with. Restore it from a copy of the store."
         )

@@ -54,7 +54,7 @@ def blocks(chips: Rows, columns: Sequence[str] = tuple(schema.FILE.names)) -> It
             places[here] = rows
             for at, name in zip(here.tolist(), names, strict=True):
                 files[at] = name
-        table = chips.snapshot.fetch(files, places, columns)
+        table = chips.snapshot.fetch(files, places, columns, some.ids().to_pylist())
         yield _without_folders(table) if "inputs" in columns else table
 
 

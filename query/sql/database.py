@@ -13,6 +13,7 @@ from embedstore import errors
 from embedstore.errors import EmbedstoreError, LimitError, MissingExtraError, SqlError
 from query.sql import h3, statement
 from query.sql.definitions import statements, suffix, text
+from query.sql.files import SnapshotFiles
 from query.sql.functions import Functions
 from query.sql.partitions import Partitions
 
@@ -27,6 +28,7 @@ BATCH = 2048
 """Rows that are taken from DuckDB at a time, to count them."""
 TOO_MUCH_MEMORY = "the statement needs more memory than is allowed; ask for less, or filter first."
 _FROM_FUNCTION = re.compile(r"Python exception occurred while executing the UDF: (\w+): (.*?)(?:\n\nAt:|$)", re.DOTALL)
+_FROM_FILE = re.compile(r"(DamageError|StorageError): (.*?)\n\nAt:", re.DOTALL)
 
 
 class Database:
@@ -73,9 +75,12 @@ class Database:
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
         for name, of in h3.FUNCTIONS.items():
             self._connection.create_function(name, of[0], of[1], of[2], type="arrow")
-        files = self._define(engine, "")
-        for schema, other in (attached or {}).items():
-            self._define(other, schema)
+        try:
+            files = self._define(engine, "")
+            for schema, other in (attached or {}).items():
+                self._define(other, schema)
+        except duckdb.Error as error:
+            raise self._translated(str(error)) from error
         if limits:
             self._lock(files, limits, temporary)
 
@@ -92,11 +97,7 @@ class Database:
         return files
 
     def _files(self, snapshot: Snapshot, schema: str) -> list[str]:
-        """Return how statements name the data files; those of an object store come here when they are opened."""
-        if isinstance(snapshot.home.path, Path):
-            return [str(snapshot.root / file.path) for file in snapshot.files]
-        from query.sql.remote import SnapshotFiles  # noqa: PLC0415 - needs an extra
-
+        """Return how statements name the data files, each of which is checked when it is first opened."""
         known = SnapshotFiles.called(schema) if schema else SnapshotFiles
         self._connection.register_filesystem(known(snapshot))
         return [known.uri(file.path) for file in snapshot.files]
@@ -165,7 +166,7 @@ class Database:
         if self._limits:
             path = str(self._engine.store.path)
             message = message.replace(f"the store {path}", "the store").replace(path, "the store")
-        ours = _FROM_FUNCTION.search(message)
+        ours = _FROM_FUNCTION.search(message) or _FROM_FILE.match(message)
         if ours:
             told = " ".join(ours[2].split())
             if ours[1] in {"MemoryError", "ArrowMemoryError"}:

@@ -48,10 +48,11 @@ def test_rows_are_fetched_from_row_groups_of_any_size(tmp_path: Path) -> None:
     store.append(make.chips(list(range(100)), box=SPOT))
     (file,) = store.table.files()
     table = read_part(store.path / file.path)
-    pq.write_table(table, store.path / file.path, row_group_size=7)
+    pq.write_table(table, store.path / "theirs.parquet", row_group_size=7)
     wanted = np.array([99, 0, 7, 6, 48, 48])
-    fetched = store.snapshot().fetch([file.path] * len(wanted), wanted, ["id"])
-    assert fetched["id"].to_pylist() == [table["id"][i].as_py() for i in wanted.tolist()]
+    ids = [table["id"][i].as_py() for i in wanted.tolist()]
+    fetched = store.snapshot().fetch(["theirs.parquet"] * len(wanted), wanted, ["id"], ids)
+    assert fetched["id"].to_pylist() == ids
 
 
 def test_a_segment_not_to_be_used_is_replaced_by_the_table(tmp_path: Path) -> None:

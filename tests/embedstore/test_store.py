@@ -10,6 +10,7 @@ import pytest
 
 from embedstore import segment_rows
 from embedstore.errors import (
+    DamageError,
     EncoderMismatchError,
     InputError,
     NotAStoreError,
@@ -199,7 +200,9 @@ def test_find_and_fetch(tmp_path: Path) -> None:
     ((piece, at, rows),) = snapshot.find(id_bytes(wanted))
     assert [wanted[i] for i in at] == [chip_id(1), chip_id(299), chip_id(42)]
     files, places = snapshot.place(piece, rows)
-    assert snapshot.fetch(files, places, ["id"])["id"].to_pylist() == [wanted[i] for i in at]
+    assert snapshot.fetch(files, places, ["id"], [wanted[i] for i in at])["id"].to_pylist() == [wanted[i] for i in at]
+    with pytest.raises(DamageError, match="other rows"):
+        snapshot.fetch(files, places, ["h3"], [wanted[0]] * len(at))
 
 
 def test_bad_chips_are_refused_and_nothing_changes(tmp_path: Path) -> None:

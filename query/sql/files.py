@@ -1,7 +1,8 @@
-"""The data files of a store in an object store, as DuckDB opens them: copied here first, one by one, once it asks.
+"""The data files of a store, as DuckDB opens them: each is checked first, and copied here if it is in an object store.
 
-DuckDB chooses the files of a statement by partition and asks for these alone. It has no network of its own: what it can
-open is what this answers for, the files of one snapshot and nothing else.
+DuckDB reads Parquet without looking at the checksums of its pages, so a file must be known to be what was written. It
+chooses the files of a statement by partition and asks for these alone; each is checked once. It has no network of its
+own: what it can open is what this answers for, the files of one snapshot and nothing else.
 """
 
 from __future__ import annotations
@@ -45,13 +46,27 @@ class SnapshotFiles(AbstractFileSystem):  # type: ignore[misc]
         """Return what a statement calls a data file."""
         return f"{cls.protocol}://{path}"
 
-    def _open(self, path: str, mode: str = "rb", **_: Any) -> mmap:
-        """Map the copy of a data file: DuckDB closes nothing, and a map needs no closing."""
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return path.removeprefix(f"{cls.protocol}://")
+
+    def open(self, path: str, mode: str = "rb", **_: Any) -> mmap:
+        """Map a data file: DuckDB closes nothing, and a map needs no closing.
+
+        Raises
+        ------
+        DamageError
+            If it is not what was written.
+        """
         name = self._strip_protocol(path)
         if mode != "rb" or name not in self._sizes:
             raise PermissionError(f"{name} is no file of this version of the store.")
         with self._home.here(self._home.folder / name).open("rb") as file:
             return mmap(file.fileno(), 0, access=ACCESS_READ)
+
+    def size(self, path: str) -> int:
+        """Return a data file's bytes."""
+        return self._sizes[self._strip_protocol(path)]
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Return a data file's name and size."""
