@@ -195,7 +195,7 @@ def why(error: Exception, where: object) -> str:
 
 def plain(error: Exception) -> str:
     """Return the message of a library in Rust, which comes in colours and on many lines, as one line."""
-    text = str(error).partition("Debug source")[0]
+    text = re.split(r"Debug source|\n?\s*0: <unknown>", str(error))[0]
     text = re.sub(r"\x1b\[[0-9;]*m|↳", "", text)
     text = re.sub(r"<\?xml.*?<Code>(.*?)</Code>.*", r"\1", text, flags=re.DOTALL)
     text = re.sub(r"(?<=\S)\?\S*", "", text)  # after a question mark may stand a signature

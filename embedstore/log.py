@@ -222,7 +222,7 @@ def _names(folder: Path) -> set[str]:
     """
     try:
         return set(os.listdir(folder))  # noqa: PTH208 - ten thousand paths take ten times as long as their names
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return set()
     except OSError as error:
         raise DamageError(

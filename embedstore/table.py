@@ -169,6 +169,15 @@ class Table:
             self._refuse_damage()
             raise StorageError(f"could not read the log of {self.home}: {why(error, self.home)}") from error
 
+    def _seal_after(self, before: int) -> None:
+        """Move on after a commit of ours on a version, and seal it."""
+        self._move_on()
+        if self.version == before + 1:  # it is ours; else others' are among them, which they may have sealed
+            self._log.seal([commit_name(self.version)])
+        else:
+            self._log.check_commits(before + 1, self.version)
+            self._log.seal([])
+
     def _refuse_damage(self) -> None:
         """Raise what is wrong with the log, if something is."""
         faults = self.log_faults()
@@ -249,12 +258,7 @@ class Table:
                 f"could not commit to the table at {self.home}: {why(error, self.home)} Nothing was changed."
             ) from error
         before = self.version
-        self._move_on()
-        if self.version == before + 1:  # it is ours; else others' are among them, which they may have sealed
-            self._log.seal([commit_name(self.version)])
-        else:
-            self._log.check_commits(before + 1, self.version)
-            self._log.seal([])
+        self._seal_after(before)
         _confirm(self.home, range(before + 1, self.version + 1))  # ours, and what others committed around it
         if before // CHECKPOINT < self.version // CHECKPOINT:
             self.checkpoint()
@@ -268,7 +272,7 @@ class Table:
 
     def vacuum(self, grace_hours: float) -> list[str]:
         """Delete data files that no version younger than the grace period needs; return their paths."""
-        pattern = f"{schema.PARTITION}=*/*"
+        pattern, version = f"{schema.PARTITION}=*/*", self.version
         before = self.home.glob(pattern)
         try:
             self._delta.vacuum(
@@ -276,6 +280,7 @@ class Table:
             )
         except (DeltaError, OSError) as error:
             raise StorageError(f"could not vacuum the store at {self.home}: {why(error, self.home)}") from error
+        self._seal_after(version)  # deltalake commits that it begins and ends
         self._log.sweep()
         # Delta's own list names files again that an earlier vacuum deleted
         return sorted(str(path.relative_to(self.root)) for path in before.keys() - self.home.glob(pattern).keys())
