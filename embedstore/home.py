@@ -11,9 +11,10 @@ import shutil
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from embedstore import cloud
-from embedstore.errors import storage_errors
+from embedstore.errors import StorageError, storage_errors
 from embedstore.geoparquet import DATA, check_digest
 from embedstore.sealed import WHOLE, digest_of, locked, read_json, sync_file, sync_folder, write_json
 
@@ -105,7 +106,12 @@ class Folder:
     def has_table(self) -> bool:
         """Tell whether a table was made here; a log without a commit was left by a process that died making one."""
         with storage_errors("open a store", self.folder):
-            return (self.folder / "_delta_log").is_dir() and DeltaTable.is_deltatable(str(self.folder))
+            if not (self.folder / "_delta_log").is_dir():
+                return False
+            try:
+                return DeltaTable.is_deltatable(str(self.folder))
+            except DeltaError as error:
+                raise StorageError(f"could not open a store at {self.folder}: {cloud.plain(error)}.") from error
 
     def here(self, path: Path) -> Path:
         """Return `path`; a data file is checked against the digest in its name when it is first asked for."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -29,7 +29,7 @@ from embedstore.log import POINTER, Log, checkpoint_name, commit_name
 from embedstore.spec import EncoderSpec, GridSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from embedstore.geoparquet import Part
 
@@ -163,8 +163,14 @@ class Table:
                 raise
 
     def _move_on(self) -> None:
-        try:
+        with self._reading():
             self._delta.update_incremental()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say what hinders deltalake, which reads the log again and again."""
+        try:
+            yield
         except (DeltaError, OSError) as error:
             self._refuse_damage()
             raise StorageError(f"could not read the log of {self.home}: {why(error, self.home)}") from error
@@ -190,7 +196,8 @@ class Table:
 
     def actions(self) -> pa.Table:
         """Return the log's entries of the data files of this version, flat, with Delta's statistics."""
-        return pa.table(self._delta.get_add_actions(flatten=True))
+        with self._reading():
+            return pa.table(self._delta.get_add_actions(flatten=True))
 
     def files(self) -> list[DataFile]:
         """Return the data files of this version, sorted by path."""
@@ -202,7 +209,8 @@ class Table:
 
     def application(self, name: str) -> int:
         """Return the version that an application last committed, 0 if it never did."""
-        return self._delta.transaction_version(name) or 0
+        with self._reading():
+            return self._delta.transaction_version(name) or 0
 
     def commit(
         self,

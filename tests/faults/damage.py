@@ -250,7 +250,7 @@ def same(one: pa.Table, other: pa.Table) -> bool:
         if name in ("score", "confidence", "distance"):
             if not np.allclose(a.to_numpy(), b.to_numpy(), atol=1e-5):
                 return False
-        elif a.to_pylist() != b.to_pylist():
+        elif not a.equals(b) and a.to_pylist() != b.to_pylist():
             return False
     return True
 
