@@ -104,7 +104,7 @@ class Damage:
     @property
     def concerns_sql(self) -> bool:
         """Whether SQL reads the file otherwise than a search does: only then is it asked, as a session takes long."""
-        return self.file.parts[0] not in ("_index", "_encoder")
+        return self.file.parts[0].startswith("h3_cell")
 
     def strike(self, store: Path) -> None:
         """Damage a store."""
