@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from embedstore.home import Home
 
 POINTER = "_last_checkpoint"
-_SEAL = re.compile(r"(.+)-([0-9a-f]{32})")
 _VERSION = re.compile(r"(\d{20})\.(json|checkpoint\..*)")
 _AGAIN_S = 0.1
 """A checkpoint may be written over by one that knows as much; its new seal follows at once."""
@@ -48,7 +47,8 @@ def _version(name: str) -> int:
 
 def _newest_checkpoint(names: Iterable[str]) -> int:
     """Return the version of the newest checkpoint among log files, -1 if there is none."""
-    return max((_version(name) for name in names if name == checkpoint_name(_version(name))), default=-1)
+    sums_up = (name for name in names if name.endswith(".checkpoint.parquet"))
+    return max((_version(name) for name in sums_up if name == checkpoint_name(_version(name))), default=-1)
 
 
 def _superfluous(name: str, checkpoint: int) -> bool:
@@ -90,10 +90,12 @@ class Log:
             return
         sealed = self._sealed()  # before the log is looked at: what is sealed now must be there then
         there = self._names()
-        start = _newest_checkpoint(name for name in there if _version(name) <= version)
-        last = max([version, *map(_version, sealed)]) if newest else version
-        used = {name for name in there if start <= _version(name) <= last}
-        gone = {name for name in sealed.keys() - there if name.endswith(".json") and start < _version(name) <= last}
+        start = _newest_checkpoint(name for name in there if name[:20] <= commit_name(version)[:20])
+        since = commit_name(start)[:20]
+        known = {name for name in there | sealed.keys() if start < 0 or name >= since}
+        last = max([version, *map(_version, known & sealed.keys())]) if newest else version
+        used = {name for name in known & there if start <= _version(name) <= last}
+        gone = {name for name in known - there if name.endswith(".json") and start < _version(name) <= last}
         self._demand(sorted(used | gone), sealed)
 
     def check_commits(self, first: int, last: int) -> None:
@@ -199,9 +201,8 @@ class Log:
         """Return the digests of every file that has some: one, unless a checkpoint was written again."""
         sealed: dict[str, set[str]] = {}
         for seal in _names(self._seals):
-            found = _SEAL.fullmatch(seal)
-            if found:
-                sealed.setdefault(found[1], set()).add(found[2])
+            name, _, digest = seal.rpartition("-")
+            sealed.setdefault(name, set()).add(digest)
         return sealed
 
     def _forget(self, names: Iterable[str]) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ROWS, CHIP = 600, 16
 BOX = (14.5, 44.8, 15.5, 45.6)
 NOBODY = 65_534
-PROBED = ("probed", "like an id", "like a chip")
+PROBED = ("probed", "in a box", "where", "like an id", "like a chip")
 """Questions that the inverted lists answer; the others are answered exactly."""
 
 
@@ -159,9 +159,9 @@ def flips(store: Path, count: int, rng: np.random.Generator) -> Iterator[Damage]
 
 
 def is_superfluous(damage: Damage, store: Path) -> bool:
-    """Tell whether a file may be removed: a commit that a checkpoint sums up, which other libraries do."""
-    newest = max(p.name for p in store.glob("_delta_log/*.checkpoint.parquet"))
-    return damage.how == "removed" and damage.file.suffix == ".json" and damage.file.name[:20] <= newest[:20]
+    """Tell whether a file may be removed: one of the log that a newer checkpoint sums up, as other libraries do."""
+    newest, name = max(p.name for p in store.glob("_delta_log/*.checkpoint.parquet")), damage.file.name
+    return damage.how == "removed" and name[:20].isdigit() and name[:20] <= newest[:20] and name != newest
 
 
 def questions(engine: Engine, scene: Path, scratch: Path, *, sql: bool) -> dict[str, Callable[[], pa.Table]]:
@@ -185,6 +185,7 @@ def questions(engine: Engine, scene: Path, scratch: Path, *, sql: bool) -> dict[
         "exact": hits(vector=vector, recall="exact"),
         "probed": hits(vector=vector, recall=0.9),
         "in a box": hits(vector=vector, bbox=(14.8, 45, 15.2, 45.4)),
+        "in a box, exact": hits(vector=vector, bbox=(14.8, 45, 15.2, 45.4), recall="exact"),
         "where": hits(vector=vector, where="lon > 15 AND datetime < TIMESTAMP '2021-06-01'"),
         "like an id": hits(id=some[3]),
         "like a chip": hits(chip=scene),
