@@ -58,8 +58,9 @@ class Bench:
         self.right, said = ask(self.whole, self.scene)
         assert not said
         assert all(not isinstance(answer, str) for answer in self.right.values()), self.right
-        for path in (self.folder, *self.folder.parents[:3]):
-            path.chmod(path.stat().st_mode | 0o055)  # for somebody who is not root
+        if not os.geteuid():
+            for path in (self.folder, *self.folder.parents[:2]):
+                path.chmod(path.stat().st_mode | 0o055)  # for somebody who is not root
 
     def try_out(self, damage: Damage, *, repair: bool) -> None:
         """Damage a copy, look whether it is found and what the copy answers, and repair it."""
@@ -83,9 +84,11 @@ class Bench:
             faults = Store.open(store).verify()
         except DamageError as error:
             faults = [str(error)]
+        # a row map that is gone is missed by the uuid of its commit
+        names = damage.file.name, damage.file.parent.name, damage.file.name.partition("-")[0]
         if is_superfluous(damage, self.whole):
             self.counts["superfluous"] += 1
-        elif not any(damage.file.name in fault or damage.file.parent.name in fault for fault in faults):
+        elif not any(name in fault for fault in faults for name in names):
             self.failures.append(f"{damage}: verify says {faults}")
         else:
             self.counts["found"] += 1
