@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+MOST = (360.0, 90.0)
+"""Degrees of longitude and latitude: a ring may cross the antimeridian, and not go round the world again and again."""
+
+
 def box(west: float, south: float, east: float, north: float) -> Any:
     """Return a box in degrees; west > east means that it crosses the antimeridian.
 
@@ -62,11 +66,11 @@ def parse(area: Any) -> Any:
         raise GeometryError(
             f"the area {_short(area)} holds no polygon ({shape.geom_type}); give a Polygon or MultiPolygon."
         )
-    for polygon in polygons:
-        if abs(polygon.bounds[1]) > 90 or abs(polygon.bounds[3]) > 90:
-            raise GeometryError(
-                f"the area {_short(area)} has latitudes past a pole; coordinates must be degrees, longitude first."
-            )
+    if not (np.abs(shapely.get_coordinates(polygons)) <= MOST).all():
+        raise GeometryError(
+            f"the area {_short(area)} has latitudes past a pole, or longitudes past 360; coordinates must be degrees, "
+            "longitude first."
+        )
     whole = shapely.union_all([_mend_crossing(p, area) for p in polygons])
     shapely.prepare(whole)
     return whole

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,3 +195,19 @@ def test_every_setting_is_documented() -> None:
     text = (Path(__file__).parents[3] / "docs" / "service.md").read_text(encoding="utf-8")
     for one in fields(Settings):
         assert f"`EMBEDSTORE_{one.name.upper()}`" in text, one.name
+
+
+def test_torch_is_there_before_anybody_asks(store: Path) -> None:
+    """A classification fails in SciPy if it runs while an upload imports torch, so neither may be the first to."""
+    serve = f"""
+import sys
+from pathlib import Path
+from fastapi.testclient import TestClient
+from query.api import create_app
+app = create_app([Path({str(store)!r})])
+assert "torch" not in sys.modules, "this test proves nothing"
+with TestClient(app):
+    assert "torch" in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", serve], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -32,7 +32,7 @@ KEY = "k" * 32
 def http(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     folder = tmp_path_factory.mktemp("service")
     limits = Settings(jobs_folder=folder / "jobs", key_file=key_file(folder, me=KEY), sync_chips=50, max_k=50)
-    with TestClient(create_app([store], limits)) as client:
+    with TestClient(create_app([store], limits), "http://127.0.0.1") as client:
         yield client
 
 
