@@ -71,7 +71,10 @@ def parse(area: Any) -> Any:
             f"the area {_short(area)} has latitudes past a pole, or longitudes past 360; coordinates must be degrees, "
             "longitude first."
         )
-    whole = shapely.union_all([_mend_crossing(p, area) for p in polygons])
+    try:
+        whole = shapely.union_all([_mend_crossing(p, area) for p in polygons])
+    except shapely.errors.GEOSException as error:
+        raise GeometryError(f"the area {_short(area)} is invalid: {error}. Repair it.") from error
     shapely.prepare(whole)
     return whole
 
@@ -114,7 +117,7 @@ def _read(area: Any) -> Any:
     if text.startswith("{"):
         try:
             return _from_geojson(json.loads(text))
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise GeometryError(f"the area {_short(area)} is no valid GeoJSON: {error}.") from error
     try:
         return shapely.from_wkt(text)
@@ -123,21 +126,22 @@ def _read(area: Any) -> Any:
 
 
 def _from_geojson(data: dict[str, Any]) -> Any:
-    crs = (
-        str(data.get("crs", {}).get("properties", {}).get("name", "CRS84"))
-        if isinstance(data.get("crs"), dict)
-        else "CRS84"
-    )
+    if not isinstance(data, dict):
+        raise GeometryError(f"the area holds {_short(data)}, which is no GeoJSON object.")
+    about = data.get("crs")
+    named = about.get("properties") if isinstance(about, dict) else None
+    crs = str(named.get("name", "CRS84")) if isinstance(named, dict) else "CRS84"
     if not crs.endswith(("CRS84", "EPSG::4326", "EPSG:4326")):
         raise GeometryError(f"the area's CRS is {crs}; GeoJSON must be in degrees (OGC:CRS84). Reproject it.")
     if data.get("type") == "FeatureCollection":
-        shapes = [_from_geojson(f) for f in data.get("features", [])]
+        features = data.get("features")
+        shapes = [_from_geojson(f) for f in (features if isinstance(features, list) else [])]
         return shapely.GeometryCollection([p for s in shapes for p in shapely.get_parts(s)])
     if data.get("type") == "Feature":
         return _from_geojson(data.get("geometry") or {})
     try:
         return shapely.from_geojson(json.dumps(data))
-    except shapely.errors.ShapelyError as error:
+    except (shapely.errors.ShapelyError, ValueError, RecursionError) as error:
         raise GeometryError(f"the area is no valid GeoJSON geometry: {error}.") from error
 
 

@@ -123,6 +123,9 @@ def candidates(
         except InputError as error:
             faults.append(Fault(f"{item.get('id')}", str(error)))
             continue
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+            faults.append(Fault(f"{item.get('id')}", f"it is no STAC Item: {error!r}"))
+            continue
         if candidate:
             found.append(candidate)
     return found

@@ -32,14 +32,16 @@ def of_bytes(random_: random.Random, seeds: Sequence[bytes]) -> bytes:
 
 def _change(random_: random.Random, data: bytearray, seeds: Sequence[bytes]) -> None:
     size = len(data)
-    at = random_.randrange(size) if size else 0
+    if not size:
+        data += random_.randbytes(8)
+        return
+    at = random_.randrange(size)
     if random_.random() < 0.3:  # heads and feet say how the rest is read
         at = random_.randrange(min(size, 256)) if random_.random() < 0.5 else max(0, size - 1 - random_.randrange(256))
-        at = min(at, max(size - 1, 0))
     match random_.randrange(9):
-        case 0 | 1 if size:
+        case 0 | 1:
             data[at] ^= 1 << random_.randrange(8)
-        case 2 if size:
+        case 2:
             data[at] = random_.randrange(256)
         case 3 | 4:
             width = random_.choice((1, 2, 4, 8))
@@ -116,7 +118,7 @@ def of_text(random_: random.Random, seeds: Sequence[bytes]) -> bytes:
     words = WORDS.findall(random_.choice(seeds).decode())
     for _ in range(random_.choice((1, 1, 2, 4, 8))):
         at = random_.randrange(len(words)) if words else 0
-        others = WORDS.findall(random_.choice(seeds).decode())
+        others = WORDS.findall(random_.choice(seeds).decode()) or [" "]
         match random_.randrange(7):
             case 0:
                 del words[at : at + random_.choice((1, 2, 5))]

@@ -57,7 +57,7 @@ class Found:
 
 def made(target: Target, root: Path, name: str, seed: int, number: int) -> bytes:
     """Return one input."""
-    held = [path.read_bytes() for path in sorted((root / target.seeds).iterdir())]
+    held = [path.read_bytes() for path in sorted((root / target.seeds).glob("[!.]*"))]
     return target.mutate(random.Random(f"{seed}/{name}/{number}"), held)
 
 
@@ -68,10 +68,11 @@ def child(name: str, root: Path, seed: int, numbers: range, note: Path) -> None:
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     run, target, refused = TARGETS[name].open(root, own), TARGETS[name], 0
-    held = [path.read_bytes() for path in sorted((root / target.seeds).iterdir())]
+    held = [path.read_bytes() for path in sorted((root / target.seeds).glob("[!.]*"))]
     has = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
     limit = int(has.split()[1]) * 1024 + MEMORY
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # it ends the process, even inside a library
     with note.open("r+b", buffering=0) as telling:
         for number in numbers:
@@ -122,10 +123,10 @@ def batch(found: Found, name: str, root: Path, seed: int, numbers: range) -> Non
         found.refused[name] += refused
         if status:
             end = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
+            if last < at:
+                raise RuntimeError(f"the target {name} cannot be opened: {end}")
             found.faults.append({"target": name, "number": last, "said": end})
             last += 1
-            if last <= at and os.WIFEXITED(status):
-                raise RuntimeError(f"the target {name} cannot be opened")
         found.inputs[name] += last - at
         at = last
 
@@ -148,7 +149,9 @@ def fuzz(names: list[str], seed: int, inputs: int, seconds: float, keep: Path | 
             os._exit(code)
         if os.waitpid(pid, 0)[1]:
             raise RuntimeError("the seeds cannot be made")
-        while not start or found.seconds.total() < seconds:
+        asked_to_end: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, _: asked_to_end.append(number))  # then the round is the last
+        while not start or (found.seconds.total() < seconds and not asked_to_end):
             for name in names:
                 known = len(found.faults)
                 batch(found, name, root, seed, range(start, start + inputs))

@@ -29,8 +29,9 @@ def make_all(root: Path) -> None:
     """Make every seed, and the store that the index's targets and the service open."""
     store = _store(root / "store")
     _keep(root, "data", store.glob("h3_cell=*/*.parquet"), most=4)
-    for name in ("codebook.faiss", "lists.faiss", "rows.arrow", "index.json", "manifest.json"):
-        _keep(root, name, (store / "_index").rglob(name), most=2)
+    _keep(root, "codebook.faiss", (store / "_index").rglob("codebook.faiss"), most=1)
+    for name in ("lists.faiss", "rows.arrow", "manifest.json"):
+        _keep(root, name, [_lists(store) / name], most=1)
     _keep(root, "moves", (store / "_index" / "moves").glob("*.arrow"), most=1)
     _keep(root, "segments", [p for p in _lists(store).iterdir() if p.is_file()], most=20)
     _imports(root)
@@ -40,14 +41,20 @@ def make_all(root: Path) -> None:
     _json(root, "stac", [{"type": "FeatureCollection", "features": _stac(root)}, _stac(root)[0]])
     _texts(root, "where", [_asked(case)["where"] for case in statements.CONDITIONS if len(case.body) < 500])
     _texts(root, "sql", [_asked(c)["sql"] for c in statements.STATEMENTS if c.status == 400 and len(c.body) < 500])
-    _texts(root, "where", ["valid_fraction > 0.9 AND year(datetime) = 2019", "lon BETWEEN 1 AND 2 OR hex(id) LIKE 'a%'"])
-    _texts(root, "sql", HONEST)
+    _texts(root, "where", CONDITIONS * 8)
+    _texts(root, "sql", [one.format(id=make.chip_id(1)) for one in HONEST] * 8)
     _json(root, "requests", [{"to": case.path, "body": _asked(case)} for case in _requests()])
     _keys(root)
     _models(root)
     _plans(root)
 
 
+CONDITIONS = (
+    "valid_fraction > 0.9 AND year(datetime) = 2019",
+    "lon BETWEEN 1 AND 2 OR hex(id) LIKE 'a%'",
+    "datetime >= '2019-01-01' AND datetime_end IS NOT NULL AND lat NOT IN (1, 2, 3)",
+    "abs(round(lon * 2) % 2) = CASE WHEN lat > 45 THEN 1 ELSE 0 END",
+)
 HONEST = (
     "SELECT id, score FROM nearest(chip_vector('{id}'), 3)",
     "WITH n AS (SELECT * FROM nearest(chip_vector('{id}'), 5)) SELECT id FROM n JOIN embeddings USING (id)",
@@ -132,7 +139,9 @@ def _imports(root: Path) -> None:
     arrays.mkdir()
     np.save(arrays / "vectors.npy", files.vectors(12))
     np.save(arrays / "places.npy", np.column_stack([np.linspace(10, 11, 12), np.linspace(45, 46, 12)]))
-    pq.write_table(pa.table({"lon": np.linspace(10, 11, 12), "lat": np.linspace(45, 46, 12)}), arrays / "places.parquet")
+    pq.write_table(
+        pa.table({"lon": np.linspace(10, 11, 12), "lat": np.linspace(45, 46, 12)}), arrays / "places.parquet"
+    )
     (arrays / "places.csv").write_text("lon,lat,id\n" + "".join(f"1{i % 10},4{i % 10},x{i}\n" for i in range(12)))
 
 
@@ -170,4 +179,3 @@ def _plans(root: Path) -> None:
     source = world.collection_file(root / "scenes" / "items.json", items)
     out = root / "plans" / "plan.parquet"
     plan.plan(world.around(items, 0.01), source, "2024-03-01/2024-05-31", out, chip_size=8)
-

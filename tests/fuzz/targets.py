@@ -354,7 +354,7 @@ def _where(root: Path, own: Path) -> Run:
     vector = np.ones(16)
 
     def run(raw: bytes) -> None:
-        where = raw.decode("utf-8", "surrogatepass")[:2000]
+        where = raw.decode("utf-8", "replace")[:2000]
         predicates.check(where)
         engine.search(vector, k=3, where=where)
 
@@ -369,7 +369,7 @@ def _sql(root: Path, own: Path) -> Run:
     session = Session(Engine(root / "store"), Limits(seconds=1.0, memory_mb=128, rows=1000))
 
     def run(raw: bytes) -> None:
-        session.query(raw.decode("utf-8", "surrogatepass")[:20_000])
+        session.query(raw.decode("utf-8", "replace")[:20_000])
 
     return run
 

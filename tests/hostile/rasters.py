@@ -29,7 +29,7 @@ def geotiff(bands: int = 4, side: int = 32, dtype: str = "uint16", **more: Any) 
         with memory.open(
             driver="GTiff", width=side, height=side, count=bands, dtype=dtype, transform=place, crs=4326, **more
         ) as out:
-            out.write(np.full((bands, side, side), 900, dtype))
+            out.write(np.full((bands, side, side), 900 if np.dtype(dtype).itemsize > 1 else 90, dtype))
             for number, name in enumerate(BANDS[:bands], 1):
                 out.set_band_description(number, name)
         return bytes(memory.read())
