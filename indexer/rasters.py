@@ -37,6 +37,8 @@ GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError, UnicodeDecodeError)
 """What rasterio raises over files: the last one where a name in them is no UTF-8."""
 LEAST_CACHE = 64 << 20
 """Bytes of decoded blocks that are always kept."""
+MOST_BLOCK = 1 << 30
+"""Bytes of the largest block that is decoded: a file of a few bytes may say that it has one of any size."""
 PIECE = 8 << 20
 """Bytes of a file that are hashed in one go."""
 
@@ -121,6 +123,12 @@ def open_raster(path: str | Path, when: datetime | None = None, item: str | None
             )
         if source.transform.determinant == 0:
             raise RasterError(f"{path} has a geotransform without area: {tuple(source.transform)[:6]}. Mend it.")
+        block = max(h * w for h, w in source.block_shapes) * max(np.dtype(t).itemsize for t in source.dtypes)
+        if block > MOST_BLOCK:
+            raise RasterError(
+                f"{path} says that it has {source.width} x {source.height} pixels in blocks of {block:,} bytes, each of "
+                f"which is decoded whole; {MOST_BLOCK:,} are read. Tile it, for instance with gdal_translate -of COG."
+            )
         tags = {**source.tags(), **source.tags(ns="IMAGERY")}
         return Raster(
             path,

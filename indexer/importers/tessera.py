@@ -77,7 +77,7 @@ def mapped(path: Path) -> NDArray[Any]:
     """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-    except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
+    except (OSError, ValueError, TypeError, EOFError, SyntaxError, tokenize.TokenError) as error:
         raise EmbeddingsError(f"{path} cannot be read as .npy: {error}.") from error
 
 

@@ -123,7 +123,14 @@ def candidates(
         except InputError as error:
             faults.append(Fault(f"{item.get('id')}", str(error)))
             continue
-        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+        except (
+            TypeError,
+            ValueError,
+            LookupError,
+            AttributeError,
+            OverflowError,
+            shapely.errors.GEOSException,
+        ) as error:
             faults.append(Fault(f"{item.get('id')}", f"it is no STAC Item: {error!r}"))
             continue
         if candidate:
