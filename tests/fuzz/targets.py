@@ -25,8 +25,8 @@ from indexer.plan.catalogue import Question
 from indexer.plan.scenes import Wanted, candidates
 from indexer.rasters import open_raster
 from query.api import Settings, keys, predicates, scenes, uploads
-from query.filters import Filter
 from query.fewshot import sources
+from query.filters import Filter
 from tests.fuzz import mutate
 
 if TYPE_CHECKING:
