@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from numbers import Real
 from typing import Any, Self
 
 from embedstore.errors import SpecError
@@ -59,7 +58,11 @@ class Modality:
                 f"modality {self.name!r} has {len(self.bands)} bands, {len(self.mean)} means and "
                 f"{len(self.std)} standard deviations; give one of each a band."
             )
-        if not all(isinstance(v, Real) and math.isfinite(v) for v in (*self.mean, *self.std)):
+        try:
+            finite = all(map(math.isfinite, (*self.mean, *self.std)))
+        except TypeError:
+            finite = False
+        if not finite:
             raise SpecError(f"modality {self.name!r} has a mean or standard deviation that is no number.")
         if any(not s > 0 for s in self.std):
             raise SpecError(f"modality {self.name!r} has a standard deviation that is not above 0: {self.std}.")

@@ -126,8 +126,8 @@ def open_raster(path: str | Path, when: datetime | None = None, item: str | None
         block = max(h * w for h, w in source.block_shapes) * max(np.dtype(t).itemsize for t in source.dtypes)
         if block > MOST_BLOCK:
             raise RasterError(
-                f"{path} says that it has {source.width} x {source.height} pixels in blocks of {block:,} bytes, each of "
-                f"which is decoded whole; {MOST_BLOCK:,} are read. Tile it, for instance with gdal_translate -of COG."
+                f"{path} says that it has {source.width} x {source.height} pixels in blocks of {block:,} bytes, which "
+                f"are decoded whole; {MOST_BLOCK:,} are read. Tile it, for instance with gdal_translate -of COG."
             )
         tags = {**source.tags(), **source.tags(ns="IMAGERY")}
         return Raster(

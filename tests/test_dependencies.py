@@ -16,7 +16,7 @@ from packaging.version import Version
 FIXED = {
     "h11": ("0.16", "CVE-2025-43859: chunks that end otherwise than they should let requests be smuggled"),
     "pyarrow": ("17", "CVE-2024-52338: code in Parquet's metadata is run (in R; the formats are read by one library)"),
-    "python-multipart": ("0.0.31", "CVE-2026-42561, GHSA-v9pg-7xvm-68hf: headers of parts, and lengths, without bound"),
+    "python-multipart": ("0.0.31", "CVE-2026-42561, GHSA-v9pg-7xvm-68hf: headers of parts, lengths without bound"),
     "starlette": (
         "1.3.1",
         "CVE-2025-62727, CVE-2026-54283: Range headers take quadratic time; limits of forms ignored",

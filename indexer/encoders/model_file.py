@@ -173,12 +173,13 @@ def describe(path: Path) -> dict[str, Any]:
             said = json.loads((file.metadata() or {})[KEY])
         if said["format"] != FORMAT:
             raise EncoderError(f"{path} is a model file of format {said['format']}; this release reads {FORMAT}.")
-        return _model(said, {}).describe()  # what the file leaves out has its usual value
+        whole: dict[str, Any] = json.loads(canonical_json(_model(said, {}).describe()))
     except (OSError, SafetensorError, ValueError, LookupError, TypeError, RecursionError, SpecError) as error:
         raise EncoderError(
             f"{path} is no model file of embedstore ({_reason(error)}). `embedstore models convert` makes one of a "
             "published checkpoint, `embedstore pretrain` trains one."
         ) from error
+    return whole  # what the file leaves out has its usual value
 
 
 def read(path: Path) -> Model:

@@ -78,7 +78,7 @@ def _sealed(folder: Path, name: str, raw: bytes) -> Segment:
     return Segment(folder)
 
 
-def _codebook(root: Path, own: Path) -> Run:
+def _codebook(_: Path, own: Path) -> Run:
     """A codebook that somebody sealed: FAISS reads bytes that may say anything."""
     path = own / "codebook.faiss"
     of = np.ones((1, 16), np.float32) / 4
@@ -158,7 +158,7 @@ def _damaged(root: Path, own: Path) -> Run:
     return run
 
 
-def _moves(root: Path, own: Path) -> Run:
+def _moves(_: Path, own: Path) -> Run:
     """Maps of moved rows that somebody sealed."""
     import hashlib
 
@@ -173,7 +173,7 @@ def _moves(root: Path, own: Path) -> Run:
     return run
 
 
-def _data(root: Path, own: Path) -> Run:
+def _data(_: Path, own: Path) -> Run:
     """Data files in Parquet."""
     path = own / "part.parquet"
 
@@ -185,7 +185,7 @@ def _data(root: Path, own: Path) -> Run:
     return run
 
 
-def _imports(root: Path, own: Path) -> Run:
+def _imports(_: Path, own: Path) -> Run:
     """GeoParquet of others."""
     path = own / "a.parquet"
 
@@ -214,7 +214,7 @@ def _arrays(root: Path, own: Path) -> Run:
     return run
 
 
-def _models(root: Path, own: Path) -> Run:
+def _models(_: Path, own: Path) -> Run:
     """Model files: safetensors, and the card in their head."""
     path = own / "m.safetensors"
 
@@ -226,7 +226,7 @@ def _models(root: Path, own: Path) -> Run:
     return run
 
 
-def _cards(root: Path, own: Path) -> Run:
+def _cards(_: Path, own: Path) -> Run:
     """Cards of models with the strangest contents."""
     from safetensors.numpy import save
 
@@ -240,13 +240,13 @@ def _cards(root: Path, own: Path) -> Run:
     return run
 
 
-def _uploads(root: Path, own: Path) -> Run:
+def _uploads(root: Path, _: Path) -> Run:
     """Rasters that strangers upload, up to the encoder."""
     from query.api.collections import Collection
 
     of = Collection(root / "store", Settings())
     spec = replace(of.engine.store.encoder, chip_size=32)
-    encoder = Mock(spec=spec, encode=lambda pixels, valid: np.ones((1, spec.dimension), np.float32))
+    encoder = Mock(spec=spec, encode=lambda *_: np.ones((1, spec.dimension), np.float32))
     encoder.spec = spec
     of.engine.encoder = lambda: encoder  # type: ignore[method-assign] - what it makes of pixels is not the question
 
@@ -254,12 +254,13 @@ def _uploads(root: Path, own: Path) -> Run:
         try:
             uploads.encode(of, io.BytesIO(raw), Settings(max_upload_decoded_bytes=64 << 20))
         except uploads.Problem as error:
-            assert error.status_code == 415
+            if error.status_code != 415:
+                raise
 
     return run
 
 
-def _local(root: Path, own: Path) -> Run:
+def _local(_: Path, own: Path) -> Run:
     """Scenes of this machine."""
     path = own / "S2_N0510_20190416.tif"
 
@@ -274,7 +275,7 @@ def _local(root: Path, own: Path) -> Run:
     return run
 
 
-def _labels(root: Path, own: Path) -> Run:
+def _labels(_: Path, own: Path) -> Run:
     """Labels in JSON and GeoJSON, as files."""
     path = own / "labels.geojson"
 
@@ -285,7 +286,7 @@ def _labels(root: Path, own: Path) -> Run:
     return run
 
 
-def _areas(root: Path, own: Path) -> Run:
+def _areas(_: Path, own: Path) -> Run:
     """Areas of interest, as files and as text."""
     path = own / "area.geojson"
     lon, lat = np.linspace(-180, 180, 50), np.linspace(-90, 90, 50)
@@ -298,7 +299,7 @@ def _areas(root: Path, own: Path) -> Run:
     return run
 
 
-def _stac(root: Path, own: Path) -> Run:
+def _stac(_: Path, own: Path) -> Run:
     """STAC: Items, and collections of them."""
     path = own / "items.json"
     everywhere = area.parse((-180, -90, 180, 90))
@@ -313,7 +314,7 @@ def _stac(root: Path, own: Path) -> Run:
     return run
 
 
-def _plans(root: Path, own: Path) -> Run:
+def _plans(_: Path, own: Path) -> Run:
     """Plans, damaged and sealed again."""
     path = own / "plan.parquet"
 
@@ -332,7 +333,7 @@ def _said(raw: bytes) -> str:
     return raw[at + 10 : at + 74].decode("ascii", "replace") if at >= 0 else file.UNSEALED
 
 
-def _keys(root: Path, own: Path) -> Run:
+def _keys(_: Path, own: Path) -> Run:
     """Files of keys."""
     path = own / "keys.json"
 
@@ -346,7 +347,7 @@ def _keys(root: Path, own: Path) -> Run:
     return run
 
 
-def _where(root: Path, own: Path) -> Run:
+def _where(root: Path, _: Path) -> Run:
     """Conditions, on a store."""
     from query import Engine
 
@@ -361,7 +362,7 @@ def _where(root: Path, own: Path) -> Run:
     return run
 
 
-def _sql(root: Path, own: Path) -> Run:
+def _sql(root: Path, _: Path) -> Run:
     """Statements of strangers; those that are not refused are run."""
     from query import Engine
     from query.sql import Limits, Session

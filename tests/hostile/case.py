@@ -14,6 +14,8 @@ READER, WRITER, KEEPER, GONE = ("r" * 32, "w" * 32, "k" * 32, "g" * 32)
 """Keys that the server under attack knows; the last one has ended."""
 PATIENCE = 120.0
 """Seconds after which a request hangs. The service ends all work long before by limits of its own."""
+HUNG_UP = 0
+"""For a status, where a server hung up on a request whose head does not end."""
 JSON = (("Content-Type", "application/json"),)
 
 
@@ -94,5 +96,8 @@ def ask(port: int, request: bytes) -> Answer:
             except OSError:
                 break
         with HTTPResponse(connection) as response:
-            response.begin()
+            try:
+                response.begin()
+            except ConnectionResetError:  # it did not read to the end, so its answer may be lost on the way
+                return Answer(HUNG_UP, "", b"")
             return Answer(response.status, response.headers.get("content-type", ""), response.read())

@@ -111,7 +111,9 @@ REGEX = {
     "a regular expression of a thousand thousand states": "regexp_matches('a', '((a{1,100}){1,100}){1,100}')",
     "a likeness of many wild cards": "repeat('a', 1000000) LIKE '" + "%a" * 2000 + "b'",
     "a distance of long texts": "levenshtein(repeat('x', 100000), repeat('y', 100000)) > 0",
-    "a polygon with itself": "ST_Area(ST_Union(ST_Buffer(ST_Point(0, 0), 1, 10000), ST_Buffer(ST_Point(1, 0), 1, 10000))) > 0",
+    "a polygon with its like": (
+        "ST_Area(ST_Union(ST_Buffer(ST_Point(0, 0), 1, 10000), ST_Buffer(ST_Point(1, 0), 1, 10000))) > 0"
+    ),
 }
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.hostile import addresses, bodies, forms, statements, transport
-from tests.hostile.case import GONE, KEEPER, READER, WRITER, C, Case, ask
+from tests.hostile.case import GONE, HUNG_UP, KEEPER, READER, WRITER, C, Case, ask
 from tests.keys import key_file
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ def warm(server: Server) -> int:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_refused(server: Server, case: Case) -> None:
     answer = ask(server.port, case.sent(server.words))
-    assert answer.status == case.status, answer.text[:500]
+    endless = not case.parsed and len(case.raw or b"") > 1 << 16
+    assert answer.status == case.status or (endless and answer.status == HUNG_UP), answer.text[:500]
     assert not [secret for secret in server.secrets if secret in answer.text], answer.text[:500]
     assert "Traceback" not in answer.text
     if not case.parsed:
