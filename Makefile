@@ -14,7 +14,7 @@ INSTALL := $(PY) -m pip install --disable-pip-version-check
 # The map is built when the package is installed.
 MAP := hatch_build.py $(shell find query/web -name node_modules -prune -o -name dist -prune -o -type f -print)
 
-.PHONY: demo test faults lint format bench clean new-venv
+.PHONY: demo test faults fuzz audit lint format bench clean new-venv
 
 demo: $(READY)
 	$(VENV)/bin/embedstore demo
@@ -25,6 +25,16 @@ test: lint
 # Thousands of faults in the middle of everything that writes; EMBEDSTORE_FAULT_SEED draws others. An hour or two.
 faults: $(READY_TEST)
 	$(PY) -m pytest -m slow -s tests/faults
+
+# Every reader of files and requests, with EMBEDSTORE_FUZZ_SECONDS of CPU time and from EMBEDSTORE_FUZZ_SEED on.
+fuzz: export EMBEDSTORE_FUZZ_SECONDS ?= 3600
+fuzz: $(READY_TEST)
+	$(PY) -m tests.fuzz.run --keep fuzz-faults
+
+# What is installed, against the public lists of advisories; it needs the network, and is no part of `make test`.
+audit: $(READY_TEST)
+	$(INSTALL) --quiet pip-audit
+	$(PY) -m pip_audit --local --skip-editable
 
 lint: $(READY_TEST)
 	$(PY) -m ruff check .

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+MOST = (360.0, 90.0)
+"""Degrees of longitude and latitude: a ring may cross the antimeridian, and not go round the world again and again."""
+
+
 def box(west: float, south: float, east: float, north: float) -> Any:
     """Return a box in degrees; west > east means that it crosses the antimeridian.
 
@@ -62,22 +66,32 @@ def parse(area: Any) -> Any:
         raise GeometryError(
             f"the area {_short(area)} holds no polygon ({shape.geom_type}); give a Polygon or MultiPolygon."
         )
-    for polygon in polygons:
-        if abs(polygon.bounds[1]) > 90 or abs(polygon.bounds[3]) > 90:
-            raise GeometryError(
-                f"the area {_short(area)} has latitudes past a pole; coordinates must be degrees, longitude first."
-            )
-    whole = shapely.union_all([_mend_crossing(p, area) for p in polygons])
+    if not (np.abs(shapely.get_coordinates(polygons)) <= MOST).all():
+        raise GeometryError(
+            f"the area {_short(area)} has latitudes past a pole, or longitudes past 360; coordinates must be degrees, "
+            "longitude first."
+        )
+    try:
+        sound = [_mend_crossing(p, area) for p in polygons]
+        whole = sound[0] if len(sound) == 1 else shapely.union_all(sound)
+    except shapely.errors.GEOSException as error:
+        raise GeometryError(f"the area {_short(area)} is invalid: {error}. Repair it.") from error
     shapely.prepare(whole)
     return whole
 
 
 def _mend_crossing(polygon: Any, area: Any) -> Any:
-    """Split a polygon that crosses the antimeridian, and refuse one that is invalid."""
-    rings = [_ring(shapely.get_coordinates(r)) for r in (polygon.exterior, *polygon.interiors)]
-    shape = rings[0]
-    for hole in rings[1:]:
-        shape = shapely.difference(shape, hole) if shape.is_valid and hole.is_valid else polygon
+    """Split a polygon that crosses the antimeridian, and refuse one that is invalid.
+
+    One that does not cross it stays as it is: to subtract its holes takes minutes where there are thousands, or where
+    its corners all but touch.
+    """
+    corners = [shapely.get_coordinates(ring) for ring in (polygon.exterior, *polygon.interiors)]
+    shape = polygon
+    if any(_crosses(of) for of in corners):
+        rings = [_ring(of) for of in corners]
+        if all(ring.is_valid for ring in rings):
+            shape = shapely.difference(rings[0], shapely.union_all(rings[1:])) if len(rings) > 1 else rings[0]
     if not shape.is_valid:
         raise GeometryError(
             f"the area {_short(area)} is invalid: {shapely.is_valid_reason(shape)}. Repair it, for instance with "
@@ -86,12 +100,21 @@ def _mend_crossing(polygon: Any, area: Any) -> Any:
     return shape
 
 
+def _jumps(xs: NDArray[np.float64]) -> bool:
+    """Tell whether a ring jumps over the antimeridian.
+
+    A ring drawn round the whole world (-180 to 180 in one edge) does jump, but encloses what it says.
+    """
+    return bool((np.abs(np.diff(xs)) > 180).any()) and not (xs.min() <= -180 and xs.max() >= 180)
+
+
+def _crosses(coords: NDArray[np.float64]) -> bool:
+    return _jumps(coords[:, 0]) or bool((np.abs(coords[:, 0]) > 180).any())
+
+
 def _ring(coords: NDArray[np.float64]) -> Any:
-    xs, ys = coords[:-1].T
-    jumps = bool((np.abs(xs - np.roll(xs, -1)) > 180).any())
-    # A ring drawn round the whole world (-180 to 180 in one edge) does jump, but encloses what it says.
-    whole_world = jumps and xs.min() <= -180 and xs.max() >= 180
-    if jumps and not whole_world:
+    if _jumps(coords[:, 0]):
+        xs, ys = coords[:-1].T
         return footprint.ring(xs.tolist(), ys.tolist())
     return footprint.split(shapely.Polygon(coords))
 
@@ -110,7 +133,7 @@ def _read(area: Any) -> Any:
     if text.startswith("{"):
         try:
             return _from_geojson(json.loads(text))
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise GeometryError(f"the area {_short(area)} is no valid GeoJSON: {error}.") from error
     try:
         return shapely.from_wkt(text)
@@ -119,21 +142,22 @@ def _read(area: Any) -> Any:
 
 
 def _from_geojson(data: dict[str, Any]) -> Any:
-    crs = (
-        str(data.get("crs", {}).get("properties", {}).get("name", "CRS84"))
-        if isinstance(data.get("crs"), dict)
-        else "CRS84"
-    )
+    if not isinstance(data, dict):
+        raise GeometryError(f"the area holds {_short(data)}, which is no GeoJSON object.")
+    about = data.get("crs")
+    named = about.get("properties") if isinstance(about, dict) else None
+    crs = str(named.get("name", "CRS84")) if isinstance(named, dict) else "CRS84"
     if not crs.endswith(("CRS84", "EPSG::4326", "EPSG:4326")):
         raise GeometryError(f"the area's CRS is {crs}; GeoJSON must be in degrees (OGC:CRS84). Reproject it.")
     if data.get("type") == "FeatureCollection":
-        shapes = [_from_geojson(f) for f in data.get("features", [])]
+        features = data.get("features")
+        shapes = [_from_geojson(f) for f in (features if isinstance(features, list) else [])]
         return shapely.GeometryCollection([p for s in shapes for p in shapely.get_parts(s)])
     if data.get("type") == "Feature":
         return _from_geojson(data.get("geometry") or {})
     try:
         return shapely.from_geojson(json.dumps(data))
-    except shapely.errors.ShapelyError as error:
+    except (shapely.errors.ShapelyError, ValueError, RecursionError) as error:
         raise GeometryError(f"the area is no valid GeoJSON geometry: {error}.") from error
 
 

@@ -175,7 +175,7 @@ def read_part(
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=remote) as file:
             wanted = range(file.num_row_groups) if groups is None else groups
             return file.read_row_groups(list(wanted), columns=None if columns is None else list(columns))
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise DamageError(
             f"the data file {path} cannot be read ({error}). Run `embedstore verify`; restore the file from a copy, "
             "or delete its rows and encode their scenes again."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +12,62 @@ from embedstore.errors import DamageError
 from embedstore.extras import faiss
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from embedstore.segment import Segment
+
+
+_READING = threading.Lock()
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[Any]:
+    """Let FAISS read a file, no part of which may say that it is larger than the whole; yields the module.
+
+    Raises
+    ------
+    DamageError
+        If FAISS cannot read it.
+    """
+    f = faiss()
+    with _READING:  # the limit is one for the process
+        before = f.get_deserialization_vector_byte_limit()
+        try:
+            f.set_deserialization_vector_byte_limit(path.stat().st_size + 1)
+            yield f
+        except OSError as error:
+            raise DamageError(f"{path} cannot be read ({error.strerror}). Run `embedstore index`.") from error
+        except (RuntimeError, MemoryError, AttributeError, AssertionError) as error:
+            said = (str(error).splitlines() or [""])[0][-200:]
+            raise DamageError(f"{path} is none of our FAISS files ({said}). Run `embedstore index`.") from error
+        finally:
+            f.set_deserialization_vector_byte_limit(before)
+
+
+def read_codebook(path: Path) -> Any:
+    """Return the FAISS index of a codebook: a rotation before empty inverted lists.
+
+    Raises
+    ------
+    DamageError
+        If it is none.
+    """
+    with readable(path) as f:
+        index = f.read_index(str(path))
+        ivf, chain = f.downcast_index(f.extract_index_ivf(index)), index.chain
+        rotation = f.downcast_VectorTransform(chain.at(0)) if chain.size() == 1 else None
+        if (
+            not isinstance(ivf, (f.IndexIVFPQ, f.IndexIVFRaBitQ))
+            or not isinstance(rotation, f.LinearTransform)
+            or not index.d == rotation.d_in == rotation.d_out == ivf.d == ivf.quantizer.d
+            or ivf.quantizer.ntotal != ivf.nlist
+            or rotation.A.size() != rotation.d_in * rotation.d_out
+        ):
+            raise DamageError(f"{path} is FAISS's, but no codebook. Run `embedstore index`.")
+        return index
 
 
 class Coarse:
@@ -33,10 +86,7 @@ class Coarse:
 
     def __init__(self, path: Path) -> None:
         f = faiss()
-        try:
-            self._index = f.read_index(str(path))
-        except RuntimeError as error:
-            raise DamageError(f"the codebook {path} cannot be read. Run `embedstore index`.") from error
+        self._index = read_codebook(path)
         self.ivf = f.downcast_index(f.extract_index_ivf(self._index))
         self._rotation = f.downcast_VectorTransform(self._index.chain.at(0))
         shape = self._rotation.d_out, self._rotation.d_in
@@ -112,10 +162,8 @@ class Lists:
         entry = code + 8
         head = len(self._blocks.bytes) - segment.rows * entry
         self._blocks.check(0, max(head, 0))  # FAISS believes sizes and offsets blindly
-        try:
+        with readable(self._blocks.path):
             inverted = f.read_InvertedLists(f.FileIOReader(str(self._blocks.path)), f.IO_FLAG_MMAP)
-        except RuntimeError as error:
-            raise DamageError(f"{self._blocks.path} cannot be read. Run `embedstore index`.") from error
         if inverted.nlist != coarse.lists or inverted.code_size != code:
             raise DamageError(f"{self._blocks.path} is not of the live codebook. Run `embedstore index`.")
         self.sizes = np.array([inverted.list_size(i) for i in range(coarse.lists)], np.int64)

@@ -77,10 +77,14 @@ def read(path: Path) -> dict[str, Origin]:
         raise DamageError(f"the row map {path} cannot be read: {error}. Run `embedstore index`.") from error
     if hashlib.sha256(data).hexdigest()[:32] != path.stem.partition("-")[2]:
         raise DamageError(f"the row map {path} is damaged. Run `embedstore index` to do without it.")
-    table = pa.ipc.open_stream(data).read_all()
-    new = table["file"].combine_chunks()
-    code = new.indices.to_numpy()
-    old, row = table["old_file"].to_numpy(zero_copy_only=False), table["old_row"].to_numpy()
+    try:
+        table = pa.ipc.open_stream(data).read_all()
+        table.validate(full=True)
+        new = table["file"].combine_chunks()
+        code = new.indices.to_numpy()
+        old, row = table["old_file"].to_numpy(zero_copy_only=False), table["old_row"].to_numpy()
+    except (OSError, pa.ArrowException, ValueError, LookupError, AttributeError) as error:
+        raise DamageError(f"the row map {path} is none ({error}). Run `embedstore index` to do without it.") from error
     # the rows of one new file stand together
     edges = [0, *(np.flatnonzero(np.diff(code)) + 1).tolist(), len(code)]
     return {str(new[a]): Origin(old[a:b], row[a:b]) for a, b in pairwise(edges) if b > a}

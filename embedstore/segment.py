@@ -112,10 +112,17 @@ class Segment:
     Raises
     ------
     DamageError
-        If the manifest or the checksums are damaged, or a file is missing or of the wrong size.
+        If the manifest or the checksums are damaged, a file is missing or of the wrong size, or they contradict each
+        other.
     """
 
     def __init__(self, folder: Path) -> None:
+        try:
+            self._open(folder)
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError, pa.ArrowException, OSError) as error:
+            raise DamageError(f"{folder} is no segment ({error}). Run `embedstore index` to rebuild it.") from error
+
+    def _open(self, folder: Path) -> None:
         self.folder = folder
         body = read_json(folder / "manifest.json")
         if body.get("format") != FORMAT:
@@ -138,6 +145,9 @@ class Segment:
         self._widths = np.array([DTYPES[name].itemsize for name in self._offsets])
         self._starts = np.array(list(self._offsets.values()))
         self._ends = self._starts + self._widths - 1
+        zones = -(-self.rows // ZONE)
+        if self.vectors.shape[1] != self.dimension or len(self.id_order) != self.rows or len(self.zones) != zones:
+            raise DamageError(f"the files of {folder} are not of the same rows. Run `embedstore index` to rebuild it.")
 
     @property
     def name(self) -> str:
@@ -157,6 +167,8 @@ class Segment:
             buffer = batch.column(name).buffers()[1]
             offsets[name] = buffer.address - base.address
             end = offsets[name] + self.rows * dtype.itemsize
+            if not 0 <= offsets[name] <= end <= len(blocks.bytes):
+                raise DamageError(f"{blocks.path} says that {name} lies elsewhere. Run `embedstore index`.")
             columns[name] = blocks.bytes[offsets[name] : end].view(dtype)
         return columns, offsets
 

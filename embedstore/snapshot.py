@@ -186,7 +186,7 @@ def _read_rows(path: Path | BinaryIO, rows: NDArray[np.int64], columns: list[str
             group = np.searchsorted(ends, rows, "right")
             wanted, at = np.unique(group, return_inverse=True)
             table = file.read_row_groups(wanted.tolist(), columns=columns).select(columns)
-    except (OSError, KeyError, IndexError, pa.ArrowException) as error:
+    except (OSError, KeyError, IndexError, UnicodeDecodeError, pa.ArrowException) as error:
         raise DamageError(f"the data file {path} cannot be read ({error}). Run `embedstore verify`.") from error
     starts = np.cumsum(sizes[wanted]) - sizes[wanted]
     return table.take(pa.array(starts[at] + rows - (ends - sizes)[group]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -57,6 +58,12 @@ class Modality:
                 f"modality {self.name!r} has {len(self.bands)} bands, {len(self.mean)} means and "
                 f"{len(self.std)} standard deviations; give one of each a band."
             )
+        try:
+            finite = all(map(math.isfinite, (*self.mean, *self.std)))
+        except TypeError:
+            finite = False
+        if not finite:
+            raise SpecError(f"modality {self.name!r} has a mean or standard deviation that is no number.")
         if any(not s > 0 for s in self.std):
             raise SpecError(f"modality {self.name!r} has a standard deviation that is not above 0: {self.std}.")
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from embedstore.errors import EncoderError, InputError, storage_errors
 from embedstore.extras import faiss
+from embedstore.lists import read_codebook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ def train(
     else:
         ivf.qb = QUERY_BITS
     if coarser is not None:
-        old = f.read_index(str(coarser))
+        old = read_codebook(coarser)
         f.copy_array_to_vector(f.vector_to_array(f.downcast_VectorTransform(old.chain.at(0)).A), rotation.A)
         rotation.set_is_orthonormal()
         rotation.is_trained = True
@@ -109,7 +110,7 @@ def sample(pieces: Sequence[Piece], count: int) -> NDArray[np.float32]:
 
 def error(codebook: Path, pieces: Sequence[Piece]) -> float:
     """Return the mean squared distance between unit vectors of some pieces and what their codes stand for."""
-    return _error(faiss().read_index(str(codebook)), sample(pieces, ERROR_ROWS))
+    return _error(read_codebook(codebook), sample(pieces, ERROR_ROWS))
 
 
 def _error(index: Any, vectors: NDArray[np.float32]) -> float:
@@ -120,7 +121,7 @@ def _error(index: Any, vectors: NDArray[np.float32]) -> float:
 def fill(codebook: Path, folder: Path, rows: int, device: str) -> None:
     """Write ``lists.faiss`` of a segment in the making, and ``list_of_row.i32`` if it is not there yet."""
     f = faiss()
-    index = f.read_index(str(codebook))
+    index = read_codebook(codebook)
     ivf = f.downcast_index(f.extract_index_ivf(index))
     quantizer: Any = f.index_cpu_to_all_gpus(ivf.quantizer) if device == "cuda" else ivf.quantizer
     vectors = np.memmap(folder / "vectors.f16", np.float16, "r", shape=(rows, index.d))

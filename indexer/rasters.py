@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.warp import transform as warp
@@ -32,8 +33,12 @@ if TYPE_CHECKING:
 # WGS 84 (NIMA TR8350.2): semi-major axis in metres, and first eccentricity squared.
 SEMI_MAJOR, ECCENTRICITY2 = 6_378_137.0, 0.00669437999014
 
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, OSError, UnicodeDecodeError)
+"""What rasterio raises over files: the last one where a name in them is no UTF-8."""
 LEAST_CACHE = 64 << 20
 """Bytes of decoded blocks that are always kept."""
+MOST_BLOCK = 1 << 30
+"""Bytes of the largest block that is decoded: a file of a few bytes may say that it has one of any size."""
 PIECE = 8 << 20
 """Bytes of a file that are hashed in one go."""
 
@@ -118,6 +123,12 @@ def open_raster(path: str | Path, when: datetime | None = None, item: str | None
             )
         if source.transform.determinant == 0:
             raise RasterError(f"{path} has a geotransform without area: {tuple(source.transform)[:6]}. Mend it.")
+        block = max(h * w for h, w in source.block_shapes) * max(np.dtype(t).itemsize for t in source.dtypes)
+        if block > MOST_BLOCK:
+            raise RasterError(
+                f"{path} says that it has {source.width} x {source.height} pixels in blocks of {block:,} bytes, which "
+                f"are decoded whole; {MOST_BLOCK:,} are read. Tile it, for instance with gdal_translate -of COG."
+            )
         tags = {**source.tags(), **source.tags(ns="IMAGERY")}
         return Raster(
             path,
@@ -168,7 +179,7 @@ def opened(path: Path, driver: str | None = None) -> Iterator[Any]:
     with remote.settings(path), _open(path, driver) as source:
         try:
             yield source
-        except (RasterioError, OSError) as error:
+        except GDAL_ERRORS as error:
             if remote.url(path):
                 raise remote.reason(path, error) from error
             raise RasterError(f"{path} cannot be read: {error}. Is it whole? Fetch it again.") from error
@@ -182,7 +193,7 @@ def _open(path: Path, driver: str | None = None) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             return rasterio.open(remote.gdal_name(path), driver=driver or remote.driver(path))
-    except (RasterioError, OSError) as error:
+    except GDAL_ERRORS as error:
         if away:
             raise remote.reason(path, error) from error
         raise RasterError(f"{path} cannot be opened: {error}. Is it whole, and a raster? Fetch it again.") from error
@@ -258,7 +269,7 @@ class Reader:
             with remote.settings(self._settings):
                 self._source.read(list(self.bands.indexes), window=window, out=out)
                 return out, self._valid(out, window)
-        except (RasterioError, OSError) as error:
+        except GDAL_ERRORS as error:
             if remote.url(self.path):
                 raise remote.reason(self.path, error) from error
             raise RasterError(
@@ -332,7 +343,7 @@ def pixel_sides(path: Path, source: Any) -> tuple[float, float]:
     row, col = source.height / 2, source.width / 2
     try:
         lon, lat = _lonlat(source.crs, source.transform, np.array([col, col + 1, col]), np.array([row, row, row + 1]))
-    except RasterioError as error:
+    except GDAL_ERRORS as error:
         raise RasterError(f"the CRS of {path} does not lead to longitude and latitude: {error}.") from error
     x, y = np.radians(lon), np.radians(lat)
     normal = SEMI_MAJOR / np.sqrt(1 - ECCENTRICITY2 * np.sin(y) ** 2)

@@ -25,8 +25,9 @@ from embedstore.errors import RasterError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DRIVERS = {".jp2": "JP2OpenJPEG"}
-"""By suffix, what may open a file; everything else is a GeoTIFF."""
+DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG"}
+"""By suffix, what may open a file, here too: what says that it is a TIFF shall not be a list of other files. Everything
+else that is elsewhere is a GeoTIFF."""
 OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # nobody asks for neighbours
     "CPL_VSIL_CURL_USE_HEAD": "NO",  # the first part says the size too
@@ -83,8 +84,8 @@ def gdal_name(path: Path) -> str | Path:
 
 
 def driver(path: Path) -> str | None:
-    """Return the driver that may open a file elsewhere; any may open one that is here."""
-    return DRIVERS.get(path.suffix.lower(), "GTiff") if url(path) else None
+    """Return the driver that may open a file; any may open one that is here and of another suffix."""
+    return DRIVERS.get(path.suffix.lower(), "GTiff" if url(path) else None)
 
 
 def settings(path: Path | None) -> AbstractContextManager[Any]:

@@ -53,6 +53,13 @@ class Card:
     metrics: dict[str, Any] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        texts = (self.recipe, self.config, self.summary, self.data, self.licence, *self.limits)
+        if not all(isinstance(t, str) for t in texts) or not all(
+            isinstance(d, dict) for d in (self.cost, self.metrics)
+        ):
+            raise SpecError("the card of the model holds something else than texts, costs and metrics.")
+
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Rebuild from plain data."""
@@ -97,6 +104,8 @@ class Model:
     card: Card = field(default_factory=lambda: Card("", ""))
 
     def __post_init__(self) -> None:
+        if not isinstance(self.options, dict) or not isinstance(self.architecture, str):
+            raise SpecError(f"a model has a name and options; this one has {self.architecture!r} and {self.options!r}.")
         if not self.modalities or self.chip_size < 1 or self.dimension < 1 or not self.gsd > 0:
             raise SpecError(
                 f"a model needs a modality, and chip size, dimension and gsd above 0; {self.architecture!r} has "
@@ -164,12 +173,13 @@ def describe(path: Path) -> dict[str, Any]:
             said = json.loads((file.metadata() or {})[KEY])
         if said["format"] != FORMAT:
             raise EncoderError(f"{path} is a model file of format {said['format']}; this release reads {FORMAT}.")
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        whole: dict[str, Any] = json.loads(canonical_json(_model(said, {}).describe()))
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, RecursionError, SpecError) as error:
         raise EncoderError(
             f"{path} is no model file of embedstore ({_reason(error)}). `embedstore models convert` makes one of a "
             "published checkpoint, `embedstore pretrain` trains one."
         ) from error
-    return said  # type: ignore[no-any-return]
+    return whole  # what the file leaves out has its usual value
 
 
 def read(path: Path) -> Model:
@@ -186,14 +196,18 @@ def read(path: Path) -> Model:
     said = describe(path)
     try:
         tensors = {k: t.float() if t.is_floating_point() else t for k, t in load_file(path).items()}
-        modalities = tuple(
-            Modality(m["name"], tuple(m["bands"]), tuple(m["mean"]), tuple(m["std"])) for m in said["modalities"]
-        )
-        card = Card.from_dict(said["card"])
-        rest = {k: v for k, v in said.items() if k not in {"format", "modalities", "card"}}
-        return Model(**rest, modalities=modalities, tensors=tensors, card=card)
-    except (OSError, SafetensorError, KeyError, TypeError, SpecError) as error:
+        return _model(said, tensors)
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
         raise EncoderError(f"the model file {path} is not whole ({_reason(error)}). Get it again.") from error
+
+
+def _model(said: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
+    """Return the model that a file speaks of; whatever it may raise, the file is none."""
+    modalities = tuple(
+        Modality(m["name"], tuple(m["bands"]), tuple(m["mean"]), tuple(m["std"])) for m in said["modalities"]
+    )
+    rest = {k: v for k, v in said.items() if k not in {"format", "modalities", "card"}}
+    return Model(**rest, modalities=modalities, tensors=tensors, card=Card.from_dict(said["card"]))
 
 
 def _reason(error: Exception) -> str:

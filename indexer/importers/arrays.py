@@ -17,6 +17,7 @@ from indexer.importers import footprints
 from indexer.importers.columns import utc
 from indexer.importers.parquet import BATCH_BYTES, MOST_ROWS
 from indexer.importers.source import Model, Options, Unit, check_vectors, chips, moments
+from indexer.importers.streaming import readable
 from indexer.importers.tessera import mapped
 from indexer.rasters import digest_by_pieces
 
@@ -89,6 +90,10 @@ class ArraySource:
             yield Unit([*key, 0, 0], 0, schema.CHIPS.empty_table)
 
     def _chips(self, start: int, stop: int, key: list[str]) -> pa.Table:
+        with readable(self.options.coordinates or self.path):
+            return self._read(start, stop, key)
+
+    def _read(self, start: int, stop: int, key: list[str]) -> pa.Table:
         numbers = np.arange(start, stop)
         vectors = np.asarray(self._vectors[start:stop], np.float32)
         check_vectors(vectors, numbers, self.path)

@@ -8,7 +8,7 @@ from embedstore.errors import EmbeddingsError
 from indexer.importers import alphaearth, clay, earth_index, major_tom, planet, tessera
 from indexer.importers.arrays import ArraySource
 from indexer.importers.parquet import ParquetSource
-from indexer.importers.streaming import open_parquet
+from indexer.importers.streaming import open_parquet, readable
 from indexer.rasters import opened
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ def open_source(path: Path, options: Options) -> Source:
     """
     if not path.is_file():
         raise EmbeddingsError(f"there is no file {path}; give the path of a file of embeddings.")
+    with readable(path):
+        return _open(path, options)
+
+
+def _open(path: Path, options: Options) -> Source:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         has_scales = tessera.scales_of(path).is_file()

@@ -18,7 +18,7 @@ from embedstore.errors import EmbeddingsError
 from indexer.importers import footprints
 from indexer.importers.columns import flat_lists
 from indexer.importers.source import Model, Options, Unit, check_vectors, chips, moments
-from indexer.importers.streaming import Stream, open_parquet
+from indexer.importers.streaming import Stream, open_parquet, readable
 from indexer.rasters import digest_by_pieces
 
 if TYPE_CHECKING:
@@ -280,10 +280,6 @@ class _Reading:
     before: int
 
     def __call__(self) -> pa.Table:
-        try:
+        with readable(self.source.path):
             rows = self.stream.take(self.start, self.count)
-        except (OSError, pa.ArrowException) as error:
-            raise EmbeddingsError(
-                f"{self.source.path} cannot be read: {error}. Is it whole? Fetch it again."
-            ) from error
-        return self.source.chips(rows, np.arange(self.count) + self.before + self.start)
+            return self.source.chips(rows, np.arange(self.count) + self.before + self.start)

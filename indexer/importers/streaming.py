@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,7 +11,23 @@ import pyarrow.parquet as pq
 from embedstore.errors import EmbeddingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what libraries raise over the contents of a file into one error.
+
+    Raises
+    ------
+    EmbeddingsError
+        If they raise.
+    """
+    try:
+        yield
+    except (OSError, pa.ArrowException, ValueError, OverflowError) as error:
+        raise EmbeddingsError(f"{path} cannot be read: {error}. Is it whole? Fetch it again.") from error
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:

@@ -8,6 +8,7 @@ Source: Feng et al. 2025 (arXiv:2506.20380) and geotessera's documentation.
 
 from __future__ import annotations
 
+import tokenize
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ def mapped(path: Path) -> NDArray[Any]:
     """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, TypeError, EOFError, SyntaxError, tokenize.TokenError) as error:
         raise EmbeddingsError(f"{path} cannot be read as .npy: {error}.") from error
 
 

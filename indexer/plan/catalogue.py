@@ -81,7 +81,7 @@ def items(catalogue: str, question: Question, faults: list[Fault]) -> Iterator[d
     """
     seen = set()
     for item in _items(catalogue, question, faults):
-        key = (item.get("collection"), item.get("id"))
+        key = (str(item.get("collection")), str(item.get("id")))
         if key not in seen:
             seen.add(key)
             yield item
@@ -92,13 +92,17 @@ def _items(catalogue: str, question: Question, faults: list[Fault]) -> Iterator[
         yield from _geoparquet(catalogue, question)
         return
     root = _read(catalogue)
-    if root.get("type") in {"Feature", "FeatureCollection"}:
-        for item in root.get("features", [root]):
+    if root["type"] in {"Feature", "FeatureCollection"}:
+        for item in _list(root.get("features", [root])):
             yield _absolute(item, catalogue)
-    elif any(isinstance(link, dict) and link.get("rel") == "search" for link in root.get("links", [])):
+    elif any(isinstance(link, dict) and link.get("rel") == "search" for link in _list(root.get("links"))):
         yield from _api(catalogue, question)
     else:
         yield from _static(catalogue, faults)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _read(catalogue: str) -> dict[str, Any]:
@@ -111,7 +115,7 @@ def _read(catalogue: str) -> dict[str, Any]:
             f"the catalogue {catalogue} cannot be read: {error}. Give the URL of a STAC API, or a file: catalog.json, "
             "a collection, a FeatureCollection of Items, or stac-geoparquet."
         ) from error
-    if not isinstance(root, dict) or root.get("type") not in {"Catalog", "Collection", "Feature", "FeatureCollection"}:
+    if not isinstance(root, dict) or root.get("type") not in ("Catalog", "Collection", "Feature", "FeatureCollection"):
         raise PlanError(f"{catalogue} is JSON, but no STAC Catalog, Collection, Item or FeatureCollection.")
     return root
 
@@ -202,6 +206,8 @@ def _errors() -> tuple[type[Exception], ...]:
         ValueError,
         KeyError,
         TypeError,
+        AttributeError,
+        RecursionError,
     )
 
 

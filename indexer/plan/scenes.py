@@ -123,6 +123,16 @@ def candidates(
         except InputError as error:
             faults.append(Fault(f"{item.get('id')}", str(error)))
             continue
+        except (
+            TypeError,
+            ValueError,
+            LookupError,
+            AttributeError,
+            OverflowError,
+            shapely.errors.GEOSException,
+        ) as error:
+            faults.append(Fault(f"{item.get('id')}", f"it is no STAC Item: {error!r}"))
+            continue
         if candidate:
             found.append(candidate)
     return found

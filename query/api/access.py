@@ -9,6 +9,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from embedstore.errors import EmbedstoreError, InputError
 from query.api import keys
@@ -44,6 +45,17 @@ class Access:
         self._looked = time.monotonic()
         self._seen = self._stamp()
         self._keys = keys.read(path) if path else ()
+
+    def misdirected(self, headers: Headers) -> bool:
+        """Tell whether a request that needs no key came under a name that is not this machine's own.
+
+        A page elsewhere may give its own name the address 127.0.0.1 (DNS rebinding), and its visitor's browser takes
+        the answers for that page's.
+        """
+        try:
+            return self._path is None and not _is_loopback(urlsplit(f"//{headers.get('host', '')}").hostname or "")
+        except ValueError:
+            return True
 
     def key_of(self, headers: Headers) -> Key | None:
         """Return the key that a request carries; None if it may not ask."""

@@ -103,6 +103,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    import torch  # noqa: F401, PLC0415 - now: SciPy takes what another thread is importing for a whole torch, and fails
+
     service: Service = app.state.service
     anyio.to_thread.current_default_thread_limiter().total_tokens = service.settings.threads
     service.jobs.start()

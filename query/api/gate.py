@@ -59,6 +59,12 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if self._access.misdirected(headers):
+            detail = (
+                "without keys only this machine is answered; ask it as 127.0.0.1 or localhost, or serve with --keys."
+            )
+            await respond(421, detail)(scope, receive, send)
+            return
         scope["key"] = key = self._access.key_of(headers)
         path = scope["path"]
         if key is None and not (path in OPEN or path.startswith(OPEN_FOLDER)):

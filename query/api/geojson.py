@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat
 
 Position = Annotated[list[FiniteFloat], Field(min_length=2, max_length=4)]
 Ring = Annotated[list[Position], Field(min_length=4)]
@@ -66,12 +67,18 @@ Area = Annotated[Polygon | MultiPolygon, Field(discriminator="type")]
 Geometry = Annotated[Point | MultiPoint | Polygon | MultiPolygon, Field(discriminator="type")]
 
 
+def _as_utf8(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return properties; a ValueError if one holds half a character, of which no answer and no file could be made."""
+    json.dumps(properties, ensure_ascii=False).encode()
+    return properties
+
+
 class Feature(BaseModel):
     """A labelled place."""
 
     type: Literal["Feature"]
     geometry: Geometry
-    properties: dict[str, Any]
+    properties: Annotated[dict[str, Any], AfterValidator(_as_utf8)]
 
 
 class FeatureCollection(BaseModel):

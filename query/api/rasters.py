@@ -21,6 +21,7 @@ from embedstore.errors import InputError
 from embedstore.spec import Modality
 from indexer import acquisition
 from indexer.bands import describe
+from indexer.rasters import opened
 from indexer.thumbnails import COLOURS, Painter
 from query.api import answers, openapi
 from query.api.mvt import Tile
@@ -95,9 +96,8 @@ def _opened(scene: Scene) -> Iterator[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NoOverviewWarning)
-            source = Reader(str(scene.path))
-        with source:
-            yield source
+            with opened(scene.path) as dataset, Reader(None, dataset=dataset) as source:
+                yield source
     except TileOutsideBounds:
         raise Problem(404, f"the scene {scene.item} does not reach into this tile.") from None
     except (RioTilerError, RasterioError, OSError, InputError) as error:

@@ -87,6 +87,6 @@ def _read(source: Path | BinaryIO, path: str) -> frozenset[Scene]:
                 found |= {
                     Scene(row["item"] or "", row["href"] or "", row["modality"] or "") for row in table.to_pylist()
                 }
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, LookupError, UnicodeDecodeError) as error:
         raise DamageError(f"the data file {path} cannot be read ({error}). Run `embedstore verify`.") from error
     return frozenset(found)

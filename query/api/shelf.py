@@ -91,7 +91,7 @@ class Shelf:
                 try:
                     with self._file(path) as file:
                         read = file.read_row_group(group, [name])[name].combine_chunks()
-                except (OSError, pa.ArrowException) as error:
+                except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
                     raise _damaged(f"{self._home}/{path}", error) from error
                 found = pa.concat_arrays(read.chunks) if isinstance(read, pa.ChunkedArray) else read
                 self._keep(key, found)

@@ -87,7 +87,7 @@ def read(source: Any, column: str) -> Shapes | Ids:
             text = pyarrow.csv.ConvertOptions(column_types={"id": pa.string(), column: pa.string()})
             return _from_table(pyarrow.csv.read_csv(path, convert_options=text), column, str(path))
         held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
         raise LabelError(f"the labels {path} cannot be read: {error}. Give {KINDS}.") from error
     return _from_json(held, column, str(path))
 
@@ -102,10 +102,13 @@ def _from_json(held: Any, column: str, name: str) -> Shapes | Ids:
         raise LabelError(f"{name} is GeoJSON of type {held['type']!r}; labels are a FeatureCollection.")
     crs = held.get("crs")
     if isinstance(crs, Mapping):
-        _check_crs(str(crs.get("properties", {}).get("name")), name)
+        properties = crs.get("properties")
+        _check_crs(str(properties.get("name") if isinstance(properties, Mapping) else None), name)
     if not all(isinstance(f, Mapping) for f in features):
         raise LabelError(f"{name} lists something that is no GeoJSON feature.")
     properties = [f.get("properties") or {} for f in features]
+    if not all(isinstance(p, Mapping) for p in properties):
+        raise LabelError(f"{name} lists a feature whose properties are no object.")
     known = sorted({key for p in properties for key in p})
     _check_column(column, known, name, empty=not features)
     shapes = [_shape(f.get("geometry"), i, name) for i, f in enumerate(features, 1)]
@@ -115,7 +118,7 @@ def _from_json(held: Any, column: str, name: str) -> Shapes | Ids:
 def _shape(geometry: Any, number: int, name: str) -> Any:
     try:
         return None if geometry is None else shapely.from_geojson(json.dumps(geometry))
-    except (shapely.errors.ShapelyError, TypeError, ValueError) as error:
+    except (shapely.errors.ShapelyError, TypeError, ValueError, RecursionError) as error:
         raise LabelError(f"feature {number} of {name} has no valid geometry: {error}.") from error
 
 

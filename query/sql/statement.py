@@ -49,6 +49,8 @@ def check(cursor: Any, statement: str) -> None:
     """
     if len(statement) > LONGEST:
         raise SqlError(f"the statement has {len(statement):,} characters; no more than {LONGEST:,} are read.")
+    if "\0" in statement:  # the parser would not see what follows
+        raise SqlError("the statement holds a NUL character; leave it out.")
     tree = json.loads(cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [statement]).fetchone()[0])
     if tree.get("error"):
         if tree.get("error_type") == "parser":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KEY, READER = "k" * 32, "r" * 32
 C = "/collections/store"
+LOCAL = "http://127.0.0.1"
 
 Serve = "Callable[..., AbstractContextManager[TestClient]]"
 
@@ -29,7 +30,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractCon
     @contextmanager
     def started(*stores: Path, **settings: Any) -> Iterator[TestClient]:
         settings.setdefault("jobs_folder", tmp_path_factory.mktemp("jobs"))
-        with TestClient(create_app(stores, Settings(**settings))) as client:
+        with TestClient(create_app(stores, Settings(**settings)), LOCAL) as client:
             yield client
 
     return started

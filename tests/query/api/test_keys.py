@@ -286,3 +286,23 @@ def test_a_rotated_key_has_no_second_budget() -> None:
     dear = Key("c", "read", "1" * 64, "2026-01-02", budget=1.0)
     assert budgets.wait(dear, "/heatmap", 0.0) == 0, "a full bucket is enough for anything"
     assert budgets.wait(dear, "/x", 60.0) > 60, "and is in debt then"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8000", "localhost:8000", "[::1]:8000", "LOCALHOST"])
+def test_without_keys_this_machine_is_answered(client: TestClient, host: str) -> None:
+    assert client.get("/collections", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["example.org", "127.0.0.1.example.org", "127.0.0.1@example.org", "[::1", "", "10.0.0.1"]
+)
+def test_without_keys_a_page_elsewhere_reads_nothing_by_a_name_of_its_own(client: TestClient, host: str) -> None:
+    for path in ("/collections", "/", "/healthz"):
+        answer = client.get(path, headers={"Host": host})
+        assert answer.status_code == 421
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_with_keys_any_name_will_do(locked: TestClient) -> None:
+    headers = {"Host": "maps.example.org", "X-API-Key": READER}
+    assert locked.get("/collections", headers=headers).status_code == 200

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -185,3 +187,19 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     for name, value in (("MAX_K", "many"), ("MAX_K", "0"), ("SQL_SECONDS", "nan"), ("THREADS", "-1")):
         with pytest.raises(SpecError, match=name.lower() if value != "many" else name):
             Settings.from_environment({f"EMBEDSTORE_{name}": value})
+
+
+def test_torch_is_there_before_anybody_asks(store: Path) -> None:
+    """A classification fails in SciPy if it runs while an upload imports torch, so neither may be the first to."""
+    serve = f"""
+import sys
+from pathlib import Path
+from fastapi.testclient import TestClient
+from query.api import create_app
+app = create_app([Path({str(store)!r})])
+assert "torch" not in sys.modules, "this test proves nothing"
+with TestClient(app):
+    assert "torch" in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", serve], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -32,13 +32,13 @@ KEY = "k" * 32
 def http(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     folder = tmp_path_factory.mktemp("service")
     limits = Settings(jobs_folder=folder / "jobs", key_file=key_file(folder, me=KEY), sync_chips=50, max_k=50)
-    with TestClient(create_app([store], limits)) as client:
+    with TestClient(create_app([store], limits), "http://127.0.0.1") as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def client(http: TestClient) -> Client:
-    return Client("http://testserver", key=KEY, http=http)
+    return Client("http://127.0.0.1", key=KEY, http=http)
 
 
 @pytest.fixture(scope="module")
@@ -133,9 +133,9 @@ def test_errors_are_those_of_the_engine(client: Client, http: TestClient) -> Non
     with pytest.raises(QueryError, match="overlap"):
         client.change("2019-01-01/2019-12-31", "2019-04-01/2020-01-01", k=5)
     with pytest.raises(StoreError, match="a key is needed"):
-        Client("http://testserver", http=http)
+        Client("http://127.0.0.1", http=http)
     with pytest.raises(UnknownIdError, match="no collection"):
-        Client("http://testserver", "other", key=KEY, http=http).describe()
+        Client("http://127.0.0.1", "other", key=KEY, http=http).describe()
 
 
 def test_a_service_that_is_not_there() -> None:
