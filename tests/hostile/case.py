@@ -98,6 +98,6 @@ def ask(port: int, request: bytes) -> Answer:
         with HTTPResponse(connection) as response:
             try:
                 response.begin()
+                return Answer(response.status, response.headers.get("content-type", ""), response.read())
             except ConnectionResetError:  # it did not read to the end, so its answer may be lost on the way
                 return Answer(HUNG_UP, "", b"")
-            return Answer(response.status, response.headers.get("content-type", ""), response.read())

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from indexer.importers.run import run
 from query.api import Settings, create_app
 from tests.indexer.importers import files
+from tests.query.api.conftest import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     folder = tmp_path_factory.mktemp("imported")
     run([files.clay_v0(folder / "c.parquet")], folder / "clay")
     run([files.earth_index(folder / "e.parquet", rows=0)], folder / "nothing")
-    with TestClient(create_app([folder / "clay", folder / "nothing"], Settings(jobs_folder=folder / "jobs"))) as opened:
+    app = create_app([folder / "clay", folder / "nothing"], Settings(jobs_folder=folder / "jobs"))
+    with TestClient(app, LOCAL) as opened:
         yield opened
 
 
