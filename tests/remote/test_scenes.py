@@ -75,8 +75,10 @@ def test_a_scene_is_encoded_where_it_lies_as_it_is_here(server: Web, whole: byte
         np.lexsort((s.snapshot().pieces[0].segment.column("lat"), x)) for s, x in zip((here, there), lon, strict=True)
     ]
     assert (vectors[0][order[0]] == vectors[1][order[1]]).all()
-    (name, *_), (row, *_) = there.snapshot().place(there.snapshot().pieces[0], np.arange(1))
-    read = there.snapshot().fetch([name], np.array([row]), ["inputs"])["inputs"][0].as_py()[0]
+    snapshot = there.snapshot()
+    (name, *_), (row, *_) = snapshot.place(snapshot.pieces[0], np.arange(1))
+    id_ = snapshot.pieces[0].segment.column("id")[0].tobytes().hex()
+    read = snapshot.fetch([name], np.array([row]), ["inputs"], [id_])["inputs"][0].as_py()[0]
     assert read["href"] == scene(server)
     assert read["item"].startswith("range:")
 
