@@ -173,12 +173,15 @@ def describe(path: Path) -> dict[str, Any]:
             said = json.loads((file.metadata() or {})[KEY])
         if said["format"] != FORMAT:
             raise EncoderError(f"{path} is a model file of format {said['format']}; this release reads {FORMAT}.")
-        whole: dict[str, Any] = json.loads(canonical_json(_model(said, {}).describe()))
-    except (OSError, SafetensorError, ValueError, LookupError, TypeError, RecursionError, SpecError) as error:
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise EncoderError(
             f"{path} is no model file of embedstore ({_reason(error)}). `embedstore models convert` makes one of a "
             "published checkpoint, `embedstore pretrain` trains one."
         ) from error
+    try:
+        whole: dict[str, Any] = json.loads(canonical_json(_model(said, {}).describe()))
+    except (ValueError, LookupError, TypeError, RecursionError, SpecError) as error:
+        raise _not_whole(path, error) from error
     return whole  # what the file leaves out has its usual value
 
 
@@ -198,7 +201,7 @@ def read(path: Path) -> Model:
         tensors = {k: t.float() if t.is_floating_point() else t for k, t in load_file(path).items()}
         return _model(said, tensors)
     except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
-        raise EncoderError(f"the model file {path} is not whole ({_reason(error)}). Get it again.") from error
+        raise _not_whole(path, error) from error
 
 
 def _model(said: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
@@ -208,6 +211,10 @@ def _model(said: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
     )
     rest = {k: v for k, v in said.items() if k not in {"format", "modalities", "card"}}
     return Model(**rest, modalities=modalities, tensors=tensors, card=Card.from_dict(said["card"]))
+
+
+def _not_whole(path: Path, error: Exception) -> EncoderError:
+    return EncoderError(f"the model file {path} is not whole ({_reason(error)}). Get it again.")
 
 
 def _reason(error: Exception) -> str:
