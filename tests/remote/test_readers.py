@@ -88,7 +88,7 @@ def test_scattered_rows_of_large_files_are_read_by_range(
     monkeypatch.setattr("embedstore.bucket.SMALL", 0)
     snapshot = Store.open(uri).snapshot()
     file = max(snapshot.files, key=lambda f: f.rows)
-    held = read_part(store.path / file.path, ["id"])["id"].to_pylist()
+    held = read_part(store.home.here(store.home.folder / file.path), ["id"])["id"].to_pylist()
     s3.asked()
     read = snapshot.fetch([file.path] * 2, make.np.array([3, 1]), ["id", "geometry"], [held[3], held[1]])
     assert read["id"].to_pylist() == [held[3], held[1]]
