@@ -29,9 +29,6 @@ def child(shim: ctypes.CDLL, trial: dict[str, Any], note: Path) -> None:
     code, said = CRASHED, ""
     try:
         warnings.simplefilter("ignore")
-        import torch
-
-        torch.set_num_threads(1)
         fault = trial["fault"]
         shim.fault_arm(
             trial["path"].encode(),
@@ -71,8 +68,12 @@ def main() -> None:
     """Answer until the end of the input."""
     shim = ctypes.CDLL(None)
     shim.fault_calls.restype = ctypes.c_long
+    import torch
+
     import indexer.encode
     import indexer.encoders.rcf  # noqa: F401 - imported before the first fork, once
+
+    torch.set_num_threads(1)  # a forked child has no others
 
     for line in sys.stdin:
         trial = json.loads(line)
