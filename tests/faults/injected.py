@@ -52,6 +52,7 @@ FAULTS = (
     Fault("read-only from then on", CHANGES, FAIL, errno.EROFS, lasting=True),
     Fault("short write", CHANGES, SHORTEN),
     Fault("short read", READS, SHORTEN),
+    Fault("input/output error on reading", READS, FAIL, errno.EIO),
 )
 NO_FAULT = Fault("none", CHANGES, COUNT)
 
