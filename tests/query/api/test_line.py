@@ -112,7 +112,12 @@ def asked(gate: Gate, path: str) -> tuple[int, dict[bytes, bytes]]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"content-length", b"1000000")]}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "headers": [(b"host", b"127.0.0.1"), (b"content-length", b"1000000")],
+    }
     asyncio.run(gate(scope, receive, send))
     return sent[0]["status"], dict(sent[0]["headers"])
 
