@@ -25,10 +25,23 @@ def _model(source: ParquetSource) -> Model:
             f"{source.path} is of Major TOM, which names the model in the data set's name and not in the file; "
             "say it by --model, for instance --model SSL4EO-ResNet50."
         )
-    boxes = source.first["pixel_bbox"].to_pylist() if "pixel_bbox" in source.first.column_names else []
-    chip = int(boxes[0][2] - boxes[0][0]) if boxes else CHIP
+    boxes = _boxes(source.first)
+    chip = boxes[0][2] - boxes[0][0] if boxes else CHIP
     gsd = float(f"{source.side / chip:.3g}") if source.side else 10.0
     return Model(source.options.model, source.dimension, chip, gsd, source="https://huggingface.co/Major-TOM")
+
+
+def _boxes(rows: pa.Table) -> list[list[int]]:
+    """Return left, top, right and bottom of each fragment in its grid cell, in pixels, as far as the file says."""
+    boxes = rows["pixel_bbox"].to_pylist() if "pixel_bbox" in rows.column_names else []
+    for box in boxes:
+        whole = isinstance(box, list) and len(box) == 4 and all(isinstance(side, int) for side in box)
+        if not whole or box[0] >= box[2] or box[1] >= box[3]:
+            raise EmbeddingsError(
+                f"the column pixel_bbox holds {str(box)[:80]}, which is no box; it has left, top, right and bottom in "
+                "whole pixels. Mend the column, or leave it out."
+            )
+    return boxes
 
 
 def _times(rows: pa.Table, source: ParquetSource) -> tuple[pa.Array, pa.Array]:
@@ -39,7 +52,7 @@ def _times(rows: pa.Table, source: ParquetSource) -> tuple[pa.Array, pa.Array]:
 def _origin(rows: pa.Table) -> dict[str, Any]:
     origin = {"item": rows["product_id"].to_pylist()}
     if "pixel_bbox" in rows.column_names:
-        left, top, right, bottom = zip(*rows["pixel_bbox"].to_pylist(), strict=True) if len(rows) else ((),) * 4
+        left, top, right, bottom = zip(*_boxes(rows), strict=True) if len(rows) else ((),) * 4
         origin |= {"row": top, "col": left}
         origin |= {"height": [b - t for t, b in zip(top, bottom, strict=True)]}
         origin |= {"width": [r - x for x, r in zip(left, right, strict=True)]}

@@ -225,6 +225,13 @@ def test_bad_files_are_refused_with_the_place_of_the_fault(kind: str, tmp_path: 
         run([make(tmp_path / "bad.parquet")], tmp_path / "s")
 
 
+@pytest.mark.parametrize("box", [[0, 0, 0, 224], [0, 0, 224], None])
+def test_fragments_of_major_tom_that_are_no_boxes(box: list[int] | None, tmp_path: Path) -> None:
+    boxes = pa.array([box] + [[0, 0, 224, 224]] * (files.ROWS - 1), pa.list_(pa.int64()))
+    with pytest.raises(EmbeddingsError, match="pixel_bbox holds"):
+        run([files.major_tom(tmp_path / "m.parquet", pixel_bbox=boxes)], tmp_path / "s", model="M")
+
+
 def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     for arguments, said in (
         ({"files": []}, "no files were given"),
