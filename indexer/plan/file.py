@@ -178,7 +178,15 @@ class _Units(Sequence[WorkUnit]):
     def __getitem__(self, at: slice) -> list[WorkUnit]: ...
     def __getitem__(self, at: int | slice) -> WorkUnit | list[WorkUnit]:
         rows = range(len(self))[at]  # checks the bounds, and counts from the end as lists do
-        return [self[i] for i in rows] if isinstance(rows, range) else _unit(self._table.slice(rows, 1).to_pylist()[0])
+        return [self[i] for i in rows] if isinstance(rows, range) else self._unit(rows)
+
+    def _unit(self, at: int) -> WorkUnit:
+        try:
+            return _unit(self._table.slice(at, 1).to_pylist()[0])
+        except (TypeError, AttributeError, ValueError) as error:  # sealed, but by somebody else
+            raise PlanError(
+                f"work unit {at} of the plan makes no sense: {error}. Make the plan again with `embedstore plan`."
+            ) from error
 
 
 def _row(unit: WorkUnit) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def make_all(root: Path) -> None:
     _json(root, "requests", [{"to": case.path, "body": _asked(case)} for case in _requests()])
     _keys(root)
     _models(root)
-    _plans(root)
+    plans(root)
 
 
 CONDITIONS = (
@@ -174,7 +174,7 @@ def _models(root: Path) -> None:
     _json(root, "cards", [model_file.describe(path)])
 
 
-def _plans(root: Path) -> None:
+def plans(root: Path) -> None:
     (root / "plans").mkdir()
     items = _stac(root)
     source = world.collection_file(root / "scenes" / "items.json", items)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from embedstore import area, rowmap
@@ -26,11 +27,11 @@ from embedstore.lists import Coarse
 from embedstore.spec import Modality
 from indexer.encoders import model_file
 from indexer.importers.tessera import mapped
-from indexer.plan import catalogue
+from indexer.plan import catalogue, file
 from indexer.plan.catalogue import Question
 from indexer.plan.scenes import Wanted, candidates
 from query.fewshot import sources
-from tests.fuzz import mutate
+from tests.fuzz import mutate, seeds
 from tests.fuzz.targets import TARGETS
 
 if TYPE_CHECKING:
@@ -87,6 +88,19 @@ def test_a_map_of_moved_rows_that_somebody_sealed(tmp_path: Path) -> None:
         path.write_bytes(raw)
         with pytest.raises(DamageError, match="row map"):
             rowmap.read(path)
+
+
+def test_plans_that_somebody_sealed(tmp_path: Path) -> None:
+    seeds.plans(tmp_path)
+    table = pq.read_table(tmp_path / "plans" / "plan.parquet").combine_chunks()
+    count = len(table)
+    no_text = pa.Array.from_buffers(
+        pa.string(), count, [None, pa.array(range(count + 1), pa.int32()).buffers()[1], pa.py_buffer(b"\xff" * count)]
+    )
+    for name, column in (("sources", pa.nulls(count, file.SCHEMA.field("sources").type)), ("period", no_text)):
+        forged = table.set_column(table.column_names.index(name), name, column)
+        with pytest.raises(PlanError, match="work unit 0"):
+            file._Units(forged)[0]
 
 
 @pytest.mark.parametrize(
