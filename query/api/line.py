@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-SOON = 0.5
+SOON = 0.25
 """Seconds within which a request that is let in should be answered."""
 TURNS = 2
 """Turns of the threads that a request may need whatever they take: its own, and that of those before it."""
