@@ -56,7 +56,8 @@ def read_codebook(path: Path) -> Any:
         If it is none.
     """
     with readable(path) as f:
-        index = f.read_index(str(path))
+        # inner products need no table of residuals, which would count towards what the file may say
+        index = f.read_index(str(path), f.IO_FLAG_SKIP_PRECOMPUTE_TABLE)
         ivf, chain = f.downcast_index(f.extract_index_ivf(index)), index.chain
         rotation = f.downcast_VectorTransform(chain.at(0)) if chain.size() == 1 else None
         if (

@@ -122,8 +122,10 @@ def describe(source: Any, name: str) -> Bands:
     RasterError
         If it holds no bands of real numbers.
     """
-    colours = [c.name for c in source.colorinterp]
-    indexes = tuple(i for i in source.indexes if colours[i - 1] != "alpha" or alpha_is_a_band(source))
+    # rasterio asks all bands for each of these, so each is asked for once
+    colours, scales, offsets = [c.name for c in source.colorinterp], source.scales, source.offsets
+    named = alpha_is_a_band(source)
+    indexes = tuple(i for i in source.indexes if colours[i - 1] != "alpha" or named)
     complex_ = [t for t in source.dtypes if t.startswith("complex")]
     if complex_ or not indexes:
         what = f"complex numbers ({complex_[0]})" if complex_ else "no bands"
@@ -133,8 +135,8 @@ def describe(source: Any, name: str) -> Bands:
     return Bands(
         names,
         indexes,
-        tuple(float(source.scales[i - 1]) for i in indexes),
-        tuple(float(source.offsets[i - 1]) for i in indexes),
+        tuple(float(scales[i - 1]) for i in indexes),
+        tuple(float(offsets[i - 1]) for i in indexes),
         tuple(S2_SHIFT if shifted and (n.isdecimal() or NUMBERED.match(n)) else 0.0 for n in names),
     )
 
@@ -146,7 +148,8 @@ def alpha_is_a_band(source: Any) -> bool:
 
 
 def _names(source: Any, indexes: tuple[int, ...], colours: list[str]) -> tuple[str, ...]:
-    described = [normalise(source.descriptions[i - 1] or "") for i in indexes]
+    descriptions = source.descriptions
+    described = [normalise(descriptions[i - 1] or "") for i in indexes]
     if all(described) and len(set(described)) == len(described):
         return tuple(described)
     shades = [COLOURS.get(colours[i - 1], "") for i in indexes]

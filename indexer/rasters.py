@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,12 +17,13 @@ from rasterio.warp import transform as warp
 from rasterio.windows import Window
 
 from embedstore.errors import RasterError
-from indexer import acquisition, remote
+from indexer import acquisition, identity, remote
 from indexer.bands import Bands, alpha_is_a_band, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -39,8 +36,8 @@ LEAST_CACHE = 64 << 20
 """Bytes of decoded blocks that are always kept."""
 MOST_BLOCK = 1 << 30
 """Bytes of the largest block that is decoded: a file of a few bytes may say that it has one of any size."""
-PIECE = 8 << 20
-"""Bytes of a file that are hashed in one go."""
+MOST_BANDS = 4096
+"""Of a scene: GDAL and rasterio go through all bands for each, so more of them take minutes."""
 
 
 @dataclass(frozen=True)
@@ -115,24 +112,11 @@ def open_raster(path: str | Path, when: datetime | None = None, item: str | None
     """
     path = remote.named(path)
     with opened(path) as source:
-        if source.crs is None or source.transform.is_identity:
-            lack = "no CRS" if source.crs is None else "no geotransform"
-            raise RasterError(
-                f"{path} has {lack}, so nobody knows where it lies. Give it one, for instance with "
-                "gdal_translate -a_srs EPSG:… -a_ullr …, or warp it with gdalwarp."
-            )
-        if source.transform.determinant == 0:
-            raise RasterError(f"{path} has a geotransform without area: {tuple(source.transform)[:6]}. Mend it.")
-        block = max(h * w for h, w in source.block_shapes) * max(np.dtype(t).itemsize for t in source.dtypes)
-        if block > MOST_BLOCK:
-            raise RasterError(
-                f"{path} says that it has {source.width} x {source.height} pixels in blocks of {block:,} bytes, which "
-                f"are decoded whole; {MOST_BLOCK:,} are read. Tile it, for instance with gdal_translate -of COG."
-            )
+        _refuse(path, source)
         tags = {**source.tags(), **source.tags(ns="IMAGERY")}
         return Raster(
             path,
-            item or _identity(path, source),
+            item or identity.of(path, source),
             source.crs,
             source.transform,
             source.width,
@@ -143,6 +127,29 @@ def open_raster(path: str | Path, when: datetime | None = None, item: str | None
             when or acquisition.from_tags(tags) or acquisition.from_name(path.name),
             _gsd(path, source),
             max(height for height, _ in source.block_shapes),
+        )
+
+
+def _refuse(path: Path, source: Any) -> None:
+    """Raise RasterError for what does not say where it lies, or says that it is larger than anything."""
+    if source.crs is None or source.transform.is_identity:
+        lack = "no CRS" if source.crs is None else "no geotransform"
+        raise RasterError(
+            f"{path} has {lack}, so nobody knows where it lies. Give it one, for instance with "
+            "gdal_translate -a_srs EPSG:… -a_ullr …, or warp it with gdalwarp."
+        )
+    if source.transform.determinant == 0:
+        raise RasterError(f"{path} has a geotransform without area: {tuple(source.transform)[:6]}. Mend it.")
+    if source.count > MOST_BANDS:
+        raise RasterError(
+            f"{path} says that it has {source.count:,} bands; {MOST_BANDS:,} are read. Take those that you need, for "
+            "instance with gdal_translate -b."
+        )
+    block = max(h * w for h, w in source.block_shapes) * max(np.dtype(t).itemsize for t in source.dtypes)
+    if block > MOST_BLOCK:
+        raise RasterError(
+            f"{path} says that it has {source.width} x {source.height} pixels in blocks of {block:,} bytes, which "
+            f"are decoded whole; {MOST_BLOCK:,} are read. Tile it, for instance with gdal_translate -of COG."
         )
 
 
@@ -226,8 +233,9 @@ class Reader:
         self._settings = None if self._source.driver == "VRT" else path
         self._buffer = np.empty(0, self._source.dtypes[0])
         ignored = {MaskFlags.alpha, MaskFlags.per_dataset} if alpha_is_a_band(self._source) else set()
-        flags = [set(self._source.mask_flag_enums[i - 1]) - ignored for i in bands.indexes]
-        self._nodata = [self._source.nodatavals[i - 1] for i in bands.indexes]
+        masks, nodata = self._source.mask_flag_enums, self._source.nodatavals  # each asks all bands
+        flags = [set(masks[i - 1]) - ignored for i in bands.indexes]
+        self._nodata = [nodata[i - 1] for i in bands.indexes]
         self._by_nodata = all(f <= {MaskFlags.all_valid, MaskFlags.nodata} for f in flags)
         self._one_mask = all(MaskFlags.per_dataset in f and MaskFlags.nodata not in f for f in flags)
 
@@ -296,28 +304,6 @@ class Reader:
         if stored.dtype.kind == "f":
             valid &= np.isfinite(stored).all(axis=0)
         return valid
-
-
-def _identity(path: Path, source: Any) -> str:
-    """Return the identity of a file's content, its digest if it is here; of a virtual raster, of all its files."""
-    if remote.url(path):
-        return remote.identity(path)
-    files = [Path(f) for f in source.files] if source.driver == "VRT" else [path]
-    digests = [digest_by_pieces(file) for file in files if file.is_file()]
-    return "sha256:" + (digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest())
-
-
-def digest_by_pieces(path: Path) -> str:
-    """Return the SHA-256 of the SHA-256 digests of a file's pieces of 8 MiB, which all cores work out together."""
-
-    def digest(start: int) -> bytes:
-        with path.open("rb") as file:
-            file.seek(start)
-            return hashlib.sha256(file.read(PIECE)).digest()
-
-    starts = range(0, max(path.stat().st_size, 1), PIECE)
-    with ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1)) as pool:
-        return hashlib.sha256(b"".join(pool.map(digest, starts))).hexdigest()
 
 
 def _lonlat(crs: Any, transform: Any, col: Any, row: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

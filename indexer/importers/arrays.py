@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 
 from embedstore import footprint, schema, spec
 from embedstore.errors import EmbeddingsError
+from indexer.identity import digest_by_pieces
 from indexer.importers import footprints
 from indexer.importers.columns import utc
 from indexer.importers.parquet import BATCH_BYTES, MOST_ROWS
 from indexer.importers.source import Model, Options, Unit, check_vectors, chips, moments
 from indexer.importers.streaming import readable
 from indexer.importers.tessera import mapped
-from indexer.rasters import digest_by_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

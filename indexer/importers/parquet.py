@@ -15,11 +15,11 @@ import shapely
 
 from embedstore import schema, spec
 from embedstore.errors import EmbeddingsError
+from indexer.identity import digest_by_pieces
 from indexer.importers import footprints
 from indexer.importers.columns import flat_lists
 from indexer.importers.source import Model, Options, Unit, check_vectors, chips, moments
 from indexer.importers.streaming import Stream, open_parquet, readable
-from indexer.rasters import digest_by_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,10 +16,11 @@ import numpy as np
 
 from embedstore import spec
 from embedstore.errors import EmbeddingsError
+from indexer.identity import digest_by_pieces
 from indexer.importers import when
 from indexer.importers.pixels import PixelSource
 from indexer.importers.source import Model, Options
-from indexer.rasters import digest_by_pieces, open_raster
+from indexer.rasters import open_raster
 
 if TYPE_CHECKING:
     from pathlib import Path
