@@ -13,11 +13,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from benchmarks import encoder_plots, encoders_simulated, sections
+from benchmarks import encoder_plots, encoders_simulated, encoders_verdict, sections
+from benchmarks.encoders_verdict import called, encoders, task_of
 from benchmarks.report import text
-from indexer.encode import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,10 +30,6 @@ KEYS = {
     "missing": ("region", "cover", "encoder", "measure", "missing"),
 }
 """What makes a row of each benchmark itself."""
-BASELINES = ("band-statistics", "timm:convnextv2_atto@random", "rcf")
-SENTINEL = ("fires", "floods-s2", "slovenia", "carolina-8", "carolina-32", "crops", "halves", "dates")
-"""Real Sentinel-2, by which the default encoder is chosen."""
-LOW_IS_GOOD = "mean rank"
 POINTS = "points"
 """Stands in the measure of differences between trainings."""
 TITLES = (
@@ -65,12 +59,6 @@ the standard deviation and three percentiles of each band, standardised; it stan
 `timm:convnextv2_atto@random` is a network that never learned anything. A dash means that the encoder does not take such
 chips, for want of bands.
 """
-RULE = f"""Another encoder takes its place if it is clearly better on more than half of {len(SENTINEL)} sets
-of real Sentinel-2 ({", ".join(SENTINEL)}) and clearly worse on none of them.
-A set that it does not take counts as not better: a default has to take the bands that scenes have. Clearly means that
-the interval of the difference, over the same resamples of places and draws, leaves out zero; for North Carolina, where
-there are no such pairs, that each score lies outside the interval of the other. All labels are learned from; what few
-labels give is further down."""
 NOTES = """## Several sensors, one vector
 
 `clip:small`, which ships, and `clip@FILE` make one vector of what there is of colour, radar and coherence. They take a
@@ -142,87 +130,8 @@ def read(folder: Path) -> dict[str, Rows]:
     return {name: list(rows.values()) for name, rows in found.items()}
 
 
-def called(encoder: str) -> str:
-    """Return what an encoder is called on the page: a model file by its name, without its folder."""
-    family, at, file = encoder.partition("@")
-    return f"{family}@{Path(file).stem}" if at and file != "random" else encoder
-
-
-def encoders(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the encoders of rows, baselines first."""
-    names = list(dict.fromkeys(r["encoder"] for r in rows))
-    return sorted(names, key=lambda n: (n not in BASELINES, BASELINES.index(n) if n in BASELINES else 0))
-
-
-def compare(rows: Sequence[Mapping[str, Any]], encoder: str, other: str) -> tuple[list[str], list[str]]:
-    """Return the real Sentinel-2 scores on which one encoder is clearly better, and clearly worse, than another."""
-    better: list[str] = []
-    worse: list[str] = []
-    scores = {(_key(r), r["encoder"]): r["numbers"] for r in rows if _task(r) in SENTINEL}
-    for key in dict.fromkeys(k for k, e in scores if e == encoder):
-        if (key, other) in scores:
-            ahead = _ahead(scores[key, encoder], scores[key, other]) * (-1 if LOW_IS_GOOD in key else 1)
-            if ahead:
-                (better if ahead > 0 else worse).append(" ".join(key))
-    return better, worse
-
-
-def _ahead(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> int:
-    """Return 1 or -1 if one score is clearly above or below another, else 0.
-
-    Clearly: the interval of the difference over the same resamples leaves out 0. Where there are no resamples, each
-    score must lie outside the interval of the other, which asks for more.
-    """
-    pairs = list(zip(mine.get("resamples", ()), theirs.get("resamples", ()), strict=False))
-    gaps = [a - b for a, b in pairs if a is not None and b is not None]
-    if gaps:
-        low, high = np.quantile(gaps, [0.025, 0.975])
-        return int(low > 0) - int(high < 0)
-    apart = not (theirs["low"] <= mine["value"] <= theirs["high"] or mine["low"] <= theirs["value"] <= mine["high"])
-    return apart * (1 if mine["value"] > theirs["value"] else -1)
-
-
-def _task(row: Mapping[str, Any]) -> str:
-    return str(row.get("task") or row["set"])
-
-
-def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return (_task(row), row["measure"], *([row["learner"]] if "learner" in row else []))
-
-
 def _verdict(rows: Rows, _: Path) -> str:
-    """Say how each encoder does against the default, and what follows."""
-    rows = [r for r in rows if "random split" not in r["measure"]]
-    names = [e for e in encoders(rows) if e != DEFAULT_ENCODER]
-    total = len({_key(r) for r in rows if _task(r) in SENTINEL})
-    lines = [
-        "## The default",
-        "",
-        f"The default is `{DEFAULT_ENCODER}`. {RULE}",
-        "",
-        f"Of the scores below {total} are of real Sentinel-2. Against `{DEFAULT_ENCODER}`:",
-        "",
-        "| encoder | sets taken | clearly better | clearly worse |",
-        "|---|---|---|---|",
-    ]
-    fit = []
-    for name in names:
-        better, worse = compare(rows, name, DEFAULT_ENCODER)
-        taken = {_task(r) for r in rows if r["encoder"] == name} & set(SENTINEL)
-        lines.append(f"| `{called(name)}` | {len(taken)} | {_counted(better)} | {_counted(worse)} |")
-        if len({b.split()[0] for b in better}) > len(SENTINEL) / 2 and not worse:
-            fit.append(f"`{called(name)}`")
-    lines += [
-        "",
-        f"By that rule {' and '.join(fit)} could take its place." if fit else f"So `{DEFAULT_ENCODER}` stays.",
-    ]
-    if not set(names) - set(BASELINES):
-        lines += ["No pretrained encoder has been measured yet: these are the scores that one has to beat."]
-    return "\n".join([*lines, ""])
-
-
-def _counted(scores: Sequence[str]) -> str:
-    return f"{len(scores)}: {', '.join(scores)}" if scores else "0"
+    return encoders_verdict.section(rows)
 
 
 def _pivot(rows: Rows, keys: Sequence[str], shown: Callable[[Mapping[str, Any]], str]) -> list[str]:
@@ -238,7 +147,7 @@ def _pivot(rows: Rows, keys: Sequence[str], shown: Callable[[Mapping[str, Any]],
 
 def _titles(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return a list of what the tasks are."""
-    titles = dict.fromkeys((_task(r), r["what"][0]) for r in rows)
+    titles = dict.fromkeys((task_of(r), r["what"][0]) for r in rows)
     return [f"- `{name}`: {title}" for name, title in titles]
 
 
@@ -248,7 +157,7 @@ def _probe(rows: Rows, _: Path) -> str:
         "",
         "`python -m benchmarks.linear_probe --encoder ENCODER,… --data FOLDER --json F`",
         "",
-        *_titles({_task(r): r for r in rows}.values()),
+        *_titles({task_of(r): r for r in rows}.values()),
         "",
         *_pivot(rows, ("task", "measure", "learner"), lambda r: r["score"]),
     ]
@@ -265,7 +174,7 @@ def _trainings(rows: Rows, _: Path) -> str:
         "All labels, one linear layer, on simulated land; then the difference of two kinds of training in points",
         "(hundredths of the score), a training for each seed, with a 95 % interval over seeds.",
         "",
-        *_titles({_task(r): r for r in rows if r not in differences}.values()),
+        *_titles({task_of(r): r for r in rows if r not in differences}.values()),
         "",
         *_pivot([r for r in rows if r not in differences], ("task", "measure", "learner"), lambda r: r["score"]),
     ]
@@ -321,7 +230,7 @@ def _retrieval(rows: Rows, _: Path) -> str:
         "",
         "`python -m benchmarks.retrieval --encoder ENCODER,… --data FOLDER --json F`",
         "",
-        *_titles({_task(r): r for r in rows}.values()),
+        *_titles({task_of(r): r for r in rows}.values()),
         "",
         *_pivot([{**r, "chance": text(r["chance"])} for r in rows], ("set", "measure", "chance"), lambda r: r["score"]),
     ]
@@ -344,7 +253,7 @@ def _segmentation(rows: Rows, pictures: Path) -> str:
             "is a random forest on bands and their surroundings."
         ),
         "",
-        *_titles({_task(r): r for r in rows}.values()),
+        *_titles({task_of(r): r for r in rows}.values()),
         "",
         *_pivot(rows, ("set", "images"), lambda r: r["mIoU"]),
         "",

@@ -13,6 +13,7 @@ import pytest
 from benchmarks import (
     curve,
     encoders_page,
+    encoders_verdict,
     labels,
     learners,
     linear_probe,
@@ -161,14 +162,14 @@ def test_better_is_clear_only_beyond_both_intervals() -> None:
 
     rows = [row("a", 0.8), row("b", 0.7), row("a", 0.5, "R2"), row("b", 0.54, "R2")]
     rows += [row("a", 3, "mean rank"), row("b", 2, "mean rank"), row("a", 0.9, task="aid"), row("b", 0.1, task="aid")]
-    assert encoders_page.compare(rows, "a", "b") == (["fires macro F1 linear"], ["fires mean rank linear"])
+    assert encoders_verdict.compare(rows, "a", "b") == (["fires macro F1 linear"], ["fires mean rank linear"])
     paired = [row("a", 0.74), row("b", 0.70)]
     for r, level in zip(paired, (0.74, 0.70), strict=True):
         r["numbers"]["resamples"] = [level + step / 100 for step in range(-5, 6)]
-    assert encoders_page.compare(paired, "a", "b") == (["fires macro F1 linear"], [])
+    assert encoders_verdict.compare(paired, "a", "b") == (["fires macro F1 linear"], [])
     paired[1]["numbers"]["resamples"].reverse()
-    assert encoders_page.compare(paired, "a", "b") == ([], [])
-    assert encoders_page.called("clip@/somewhere/clip-small.safetensors") == "clip@clip-small"
+    assert encoders_verdict.compare(paired, "a", "b") == ([], [])
+    assert encoders_verdict.called("clip@/somewhere/clip-small.safetensors") == "clip@clip-small"
 
 
 def test_vectors_are_kept_and_known_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,37 +1,16 @@
-"""What is fuzzed: one target a reader. Each returns, or raises one of our errors; anything else is a fault."""
+"""What is fuzzed: one target a reader."""
 
 from __future__ import annotations
 
-import io
-import json
-import shutil
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from unittest.mock import Mock
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from embedstore import area, geoparquet, rowmap, sealed
-from embedstore.lists import Coarse, Lists
-from embedstore.segment import Segment
-from indexer.encoders import card, model_file
-from indexer.importers import layouts
-from indexer.importers.source import Options
-from indexer.plan import catalogue, file
-from indexer.plan.catalogue import Question
-from indexer.plan.scenes import Wanted, candidates
-from indexer.rasters import open_raster
-from query.api import Settings, keys, predicates, scenes, uploads
-from query.fewshot import sources
-from query.filters import Filter
-from tests.fuzz import mutate
+from tests.fuzz import given, mutate, stored
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     Run = Callable[[bytes], None]
     Mutate = Callable[[random.Random, Sequence[bytes]], bytes]
@@ -56,370 +35,26 @@ class Target:
     mutate: Mutate = mutate.of_bytes
 
 
-def _store(root: Path, own: Path) -> Path:
-    """Return a copy of the store, which an input may be put into."""
-    return Path(shutil.copytree(root / "store", own / "store"))
-
-
-def _segment(store: Path) -> Path:
-    """Return the folder of the segment that has lists."""
-    return next(p for p in (store / "_index" / "segments").iterdir() if (p / "lists.faiss").exists())
-
-
-def _sealed(folder: Path, name: str, raw: bytes) -> Segment:
-    """Put a file into a segment as its maker would who means harm: with all digests right."""
-    (folder / name).write_bytes(raw)
-    manifest = sealed.read_json(folder / "manifest.json")
-    manifest["sizes"][name] = len(raw)
-    crcs = np.concatenate([sealed.checksums(folder / one) for one in manifest["sizes"]])
-    (folder / "checksums.u32").write_bytes(crcs.tobytes())
-    manifest["checksums_sha256"] = sealed.sha256(folder / "checksums.u32")
-    sealed.write_json(folder / "manifest.json", manifest)
-    return Segment(folder)
-
-
-def _codebook(_: Path, own: Path) -> Run:
-    """A codebook that somebody sealed: FAISS reads bytes that may say anything."""
-    path = own / "codebook.faiss"
-    of = np.ones((1, 16), np.float32) / 4
-
-    def run(raw: bytes) -> None:
-        path.write_bytes(raw)
-        coarse = Coarse(path)
-        coarse.nearest(coarse.rotate(of), min(4, coarse.lists))
-
-    return run
-
-
-def _lists(root: Path, own: Path) -> Run:
-    """Inverted lists that somebody sealed."""
-    store = _store(root, own)
-    coarse = Coarse(next((store / "_index").rglob("codebook.faiss")))
-    folder = _segment(store)
-    rotated = coarse.rotate(np.ones((1, 16), np.float32) / 4)
-    lists, scores = coarse.nearest(rotated, 4)
-
-    def run(raw: bytes) -> None:
-        if raw:
-            Lists(_sealed(folder, "lists.faiss", raw), coarse).search(rotated, lists, scores, 5)
-
-    return run
-
-
-def _rows(root: Path, own: Path) -> Run:
-    """Columns in Arrow that somebody sealed."""
-    folder = _segment(_store(root, own))
-
-    def run(raw: bytes) -> None:
-        if raw:
-            segment = _sealed(folder, "rows.arrow", raw)
-            for name in ("lon", "id", "datetime"):
-                segment.column(name)
-            segment.take("lat", np.arange(0, segment.rows, 7))
-
-    return run
-
-
-def _manifest(root: Path, own: Path) -> Run:
-    """A manifest that somebody sealed."""
-    folder = _segment(_store(root, own))
-
-    def run(raw: bytes) -> None:
-        (folder / "manifest.json").write_bytes(_seal_again(raw))
-        segment = Segment(folder)
-        segment.read_vectors(0, min(segment.rows, 10))
-        segment.check_all()
-
-    return run
-
-
-def _seal_again(raw: bytes) -> bytes:
-    """Return sealed JSON with its digest right, whatever it says."""
-    try:
-        return sealed.seal(json.loads(raw)["body"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return raw
-
-
-def _damaged(root: Path, own: Path) -> Run:
-    """Files of a segment with damage, which the digests tell."""
-    folder = _segment(_store(root, own))
-    names = sorted(path.name for path in folder.iterdir())
-    whole = {name: (folder / name).read_bytes() for name in names}
-
-    def run(raw: bytes) -> None:
-        name = names[sum(raw) % len(names)]
-        (folder / name).write_bytes(raw)
-        try:
-            Segment(folder).check_all()
-        finally:
-            (folder / name).write_bytes(whole[name])
-
-    return run
-
-
-def _moves(_: Path, own: Path) -> Run:
-    """Maps of moved rows that somebody sealed."""
-    import hashlib
-
-    def run(raw: bytes) -> None:
-        path = own / f"{'0' * 32}-{hashlib.sha256(raw).hexdigest()[:32]}.arrow"
-        path.write_bytes(raw)
-        try:
-            rowmap.read(path)
-        finally:
-            path.unlink()
-
-    return run
-
-
-def _data(_: Path, own: Path) -> Run:
-    """Data files in Parquet."""
-    path = own / "part.parquet"
-
-    def run(raw: bytes) -> None:
-        path.write_bytes(raw)
-        for read in (geoparquet.read_part, partial(scenes._read, path="part.parquet")):
-            read(path)
-
-    return run
-
-
-def _imports(_: Path, own: Path) -> Run:
-    """GeoParquet of others."""
-    path = own / "a.parquet"
-
-    def run(raw: bytes) -> None:
-        path.write_bytes(raw)
-        for unit in layouts.open_source(path, Options(model="m")).units():
-            unit.read()
-
-    return run
-
-
-def _arrays(root: Path, own: Path) -> Run:
-    """Bare arrays, and the files that say where they belong."""
-    vectors, places = ((root / "arrays" / f"{name}.npy").read_bytes() for name in ("vectors", "places"))
-
-    def run(raw: bytes) -> None:
-        is_vectors = b"(12, 8)" in raw[:128]
-        suffix = ".parquet" if raw.startswith(b"PAR1") else ".npy" if b"NUMPY" in raw[:8] else ".csv"
-        where = own / f"places{suffix}"
-        (own / "v.npy").write_bytes(raw if is_vectors else vectors)
-        where.write_bytes(places if is_vectors else raw)
-        options = Options(model="m", coordinates=where, chip_metres=100.0)
-        for unit in layouts.open_source(own / "v.npy", options).units():
-            unit.read()
-
-    return run
-
-
-def _models(_: Path, own: Path) -> Run:
-    """Model files: safetensors, and the card in their head."""
-    path = own / "m.safetensors"
-
-    def run(raw: bytes) -> None:
-        path.write_bytes(raw)
-        model_file.read(path)
-        card.markdown(model_file.describe(path), path)
-
-    return run
-
-
-def _cards(_: Path, own: Path) -> Run:
-    """Cards of models with the strangest contents."""
-    from safetensors.numpy import save
-
-    path = own / "m.safetensors"
-
-    def run(raw: bytes) -> None:
-        path.write_bytes(save({"a": np.zeros(2, np.float32)}, {model_file.KEY: raw.decode("utf-8", "replace")}))
-        model_file.read(path)
-        card.markdown(model_file.describe(path), path)
-
-    return run
-
-
-def _uploads(root: Path, _: Path) -> Run:
-    """Rasters that strangers upload, up to the encoder."""
-    from query.api.collections import Collection
-
-    of = Collection(root / "store", Settings())
-    spec = replace(of.engine.store.encoder, chip_size=32)
-    encoder = Mock(spec=spec, encode=lambda *_: np.ones((1, spec.dimension), np.float32))
-    encoder.spec = spec
-    of.engine.encoder = lambda: encoder  # type: ignore[method-assign] - what it makes of pixels is not the question
-
-    def run(raw: bytes) -> None:
-        try:
-            uploads.encode(of, io.BytesIO(raw), Settings(max_upload_decoded_bytes=64 << 20))
-        except uploads.Problem as error:
-            if error.status_code != 415:
-                raise
-
-    return run
-
-
-def _local(_: Path, own: Path) -> Run:
-    """Scenes of this machine."""
-    path = own / "S2_N0510_20190416.tif"
-
-    def run(raw: bytes) -> None:
-        path.write_bytes(raw)
-        scene = open_raster(path)
-        with scene.reader(scene.bands.names) as reader:
-            height, width = min(scene.height, 64), min(scene.width, 64)
-            reader.read(0, 0, height, width)
-        scene.lonlat(np.array([0, scene.width]), np.array([0, scene.height]))
-
-    return run
-
-
-def _labels(_: Path, own: Path) -> Run:
-    """Labels in JSON and GeoJSON, as files."""
-    path = own / "labels.geojson"
-
-    def run(raw: bytes) -> None:
-        path.write_bytes(raw)
-        sources.read(path, "class")
-
-    return run
-
-
-def _areas(_: Path, own: Path) -> Run:
-    """Areas of interest, as files and as text."""
-    path = own / "area.geojson"
-    lon, lat = np.linspace(-180, 180, 50), np.linspace(-90, 90, 50)
-
-    def run(raw: bytes) -> None:
-        path.write_bytes(raw)
-        shape = area.parse(path)
-        Filter.parse(within=shape).cover.contains(lon, lat)
-
-    return run
-
-
-def _stac(_: Path, own: Path) -> Run:
-    """STAC: Items, and collections of them."""
-    path = own / "items.json"
-    everywhere = area.parse((-180, -90, 180, 90))
-    question = Question(everywhere, datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
-
-    def run(raw: bytes) -> None:
-        path.write_bytes(raw)
-        faults: list[Any] = []
-        items = list(catalogue.items(str(path), question, faults))
-        candidates(items, Wanted("optical"), question, faults, lead=True)
-
-    return run
-
-
-def _plans(_: Path, own: Path) -> Run:
-    """Plans, damaged and sealed again."""
-    path = own / "plan.parquet"
-
-    def run(raw: bytes) -> None:
-        seal = file._digest(file._with_seal(raw, _said(raw), file.UNSEALED))
-        path.write_bytes(file._with_seal(raw, _said(raw), seal) if sum(raw) % 2 else raw)
-        for unit in file.read(path).units:
-            unit.expected()
-
-    return run
-
-
-def _said(raw: bytes) -> str:
-    """Return the digest that a plan names."""
-    at = raw.rfind(b'"sha256":"')
-    return raw[at + 10 : at + 74].decode("ascii", "replace") if at >= 0 else file.UNSEALED
-
-
-def _keys(_: Path, own: Path) -> Run:
-    """Files of keys."""
-    path = own / "keys.json"
-
-    def run(raw: bytes) -> None:
-        path.write_bytes(raw)
-        now = datetime(2026, 1, 1, tzinfo=UTC)
-        for key in keys.read(path):
-            key.lives(now)
-            asdict(key)
-
-    return run
-
-
-def _where(root: Path, _: Path) -> Run:
-    """Conditions, on a store."""
-    from query import Engine
-
-    engine = Engine(root / "store")
-    vector = np.ones(16)
-
-    def run(raw: bytes) -> None:
-        where = raw.decode("utf-8", "replace")[:2000]
-        predicates.check(where)
-        engine.search(vector, k=3, where=where)
-
-    return run
-
-
-def _sql(root: Path, _: Path) -> Run:
-    """Statements of strangers; those that are not refused are run."""
-    from query import Engine
-    from query.sql import Limits, Session
-
-    session = Session(Engine(root / "store"), Limits(seconds=1.0, memory_mb=128, rows=1000))
-
-    def run(raw: bytes) -> None:
-        session.query(raw.decode("utf-8", "replace")[:20_000])
-
-    return run
-
-
-def _requests(root: Path, own: Path) -> Run:
-    """Requests in JSON to the service: 2xx or 4xx."""
-    from fastapi.testclient import TestClient
-
-    from query.api import create_app
-
-    settings = Settings(jobs_folder=own / "jobs")
-    client = TestClient(create_app([root / "store"], settings), "http://127.0.0.1", raise_server_exceptions=True)
-    client.__enter__()
-
-    def run(raw: bytes) -> None:
-        try:
-            asked = json.loads(raw)
-            to, body = str(asked["to"]).encode("ascii", "ignore").decode(), asked["body"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            to, body = "/collections/store/search", raw
-        to = to if to.startswith("/collections/store/") and to.isprintable() else "/collections/store/search"
-        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer = client.post(to, content=sent, headers={"Content-Type": "application/json"})
-        assert answer.status_code < 500, answer.text
-        assert str(root) not in answer.text
-
-    return run
-
-
 TARGETS: dict[str, Target] = {
-    "codebook": Target(_codebook, "codebook.faiss"),
-    "lists": Target(_lists, "lists.faiss"),
-    "rows": Target(_rows, "rows.arrow"),
-    "manifest": Target(_manifest, "manifest.json", mutate.of_json),
-    "segments": Target(_damaged, "segments"),
-    "moves": Target(_moves, "moves"),
-    "data": Target(_data, "data"),
-    "imports": Target(_imports, "imports"),
-    "arrays": Target(_arrays, "arrays"),
-    "models": Target(_models, "models"),
-    "cards": Target(_cards, "cards", mutate.of_json),
-    "uploads": Target(_uploads, "uploads"),
-    "scenes": Target(_local, "local"),
-    "labels": Target(_labels, "labels", mutate.of_json),
-    "areas": Target(_areas, "areas", mutate.of_json),
-    "stac": Target(_stac, "stac", mutate.of_json),
-    "plans": Target(_plans, "plans"),
-    "keys": Target(_keys, "keys", mutate.of_json),
-    "where": Target(_where, "where", mutate.of_text),
-    "sql": Target(_sql, "sql", mutate.of_text),
-    "requests": Target(_requests, "requests", mutate.of_json),
+    "codebook": Target(stored.codebook, "codebook.faiss"),
+    "lists": Target(stored.lists, "lists.faiss"),
+    "rows": Target(stored.rows, "rows.arrow"),
+    "manifest": Target(stored.manifest, "manifest.json", mutate.of_json),
+    "segments": Target(stored.damaged, "segments"),
+    "moves": Target(stored.moves, "moves"),
+    "data": Target(stored.data, "data"),
+    "imports": Target(given.imports, "imports"),
+    "arrays": Target(given.arrays, "arrays"),
+    "models": Target(given.models, "models"),
+    "cards": Target(given.cards, "cards", mutate.of_json),
+    "uploads": Target(given.uploaded, "uploads"),
+    "scenes": Target(given.local, "local"),
+    "labels": Target(given.labels, "labels", mutate.of_json),
+    "areas": Target(given.areas, "areas", mutate.of_json),
+    "stac": Target(given.stac, "stac", mutate.of_json),
+    "plans": Target(given.plans, "plans"),
+    "keys": Target(given.key_files, "keys", mutate.of_json),
+    "where": Target(given.where, "where", mutate.of_text),
+    "sql": Target(given.sql, "sql", mutate.of_text),
+    "requests": Target(given.requests, "requests", mutate.of_json),
 }

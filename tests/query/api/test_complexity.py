@@ -88,7 +88,7 @@ WIDE = {
     "AND": " AND ".join(["lon<99"] * 170),
     "OR of AND": " OR ".join(["lon<1 AND lat<1"] * 100),
     "a list": "lon IN (" + ",".join("9" for _ in range(990)) + ")",
-    "CASE in CASE": "CASE WHEN lon > 1 THEN " * 60 + "1" + " ELSE 0 END" * 60 + " = 1",
+    "CASE in CASE": "CASE WHEN lon > 1 THEN " * 58 + "1" + " ELSE 0 END" * 58 + " = 1",
     "functions in functions": "abs(" * 390 + "lon" + ")" * 390 + " > 0",
     "a likeness of many wild cards": "hex(id) LIKE '" + "%a" * 950 + "'",
     "a likeness that goes back and back": "upper(lower(hex(id))) LIKE '" + "%0_" * 600 + "%'",
