@@ -32,9 +32,9 @@ def test_vectors_of_some_pixels_are_those_of_all(network: PixelEmbedding) -> Non
 
 
 def test_chips_do_not_depend_on_their_company(network: PixelEmbedding) -> None:
-    x = torch.randn(3, 3, 16, 16)
+    x = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        assert torch.allclose(network(x)[1:2], network(x[1:2]), atol=1e-6)
+        assert torch.allclose(network(x)[1:2], network(x[1:2]), atol=1e-5)  # sums in another order
 
 
 def test_the_coarsest_level_reaches_the_pixels() -> None:
