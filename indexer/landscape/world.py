@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from embedstore.errors import SpecError
 from indexer.landscape import climate, ground, optical, radar, regions, seasons
@@ -144,7 +145,8 @@ class Landscape:
                 f"there is no tile ({row}, {col}) in {self.region.name}: rows and columns run to {TILES - 1}."
             )
         noise = Noise(self._name, row * SIZE - MARGIN, col * SIZE - MARGIN, SIZE + 2 * MARGIN)
-        return ground.survey(noise, self.region)
+        with _one_thread():
+            return ground.survey(noise, self.region)
 
     def corners(self, row: int, col: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return longitudes and latitudes of a tile's corners in degrees, in the order of a ring, open."""
@@ -155,6 +157,10 @@ class Landscape:
         wrong = [m for m in months if m not in range(1, 13)]
         if wrong:
             raise SpecError(f"there is no month {wrong[0]}; months are 1 to 12.")
+        with _one_thread():
+            return self._seen(land, row, col, months)
+
+    def _seen(self, land: Ground, row: int, col: int, months: Sequence[int]) -> Tile:
         highland = bool(_within(land.terrain.mountain).mean() > 0.5)
         region = self.region
         return Tile(
@@ -200,6 +206,11 @@ def _transform(region: Region, row: int, col: int) -> Any:
 
     side = SIZE * PIXEL
     return Affine(PIXEL, 0, region.east + col * side, 0, -PIXEL, region.north - row * side)
+
+
+def _one_thread() -> Any:
+    """Keep the products of a tile, which are small, to one thread: a second only waits, and doubles the work."""
+    return threadpool_limits(1, user_api="blas")
 
 
 def _lonlat(region: Region, at: Any, rows: Any, cols: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
