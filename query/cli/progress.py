@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from contextlib import contextmanager
@@ -98,4 +99,5 @@ def _sparse_steps() -> Callable[[Status], None]:
 
 
 def _told(status: Status) -> str:
-    return f"loss {status.loss:.4g}, {status.chips_per_second:,.0f} chips/s, {status.waiting:.0%} waiting for chips"
+    known = "" if math.isnan(status.loss) else f"loss {status.loss:.4g}, "  # each is known when the next step is done
+    return f"{known}{status.chips_per_second:,.0f} chips/s, {status.waiting:.0%} waiting for chips"

@@ -129,13 +129,17 @@ def test_progress_on_a_terminal_and_elsewhere(
 ) -> None:
     from indexer.pretrain.training import Status
 
-    clock = iter([0.0, 10.0, 40.0, 40.0])
+    clock = iter([0.0, 10.0, 40.0, 40.0, 80.0, 80.0])
     with monkeypatch.context() as patch:
         patch.setattr(progress.time, "monotonic", lambda: next(clock))
         with progress.steps() as update:
             update(Status(1, 1000, 2.5, 800.0, 0.25))
             update(Status(4, 1000, 2.34567, 1800.0, 0.031))
-    assert capsys.readouterr().err == "step 4 of 1,000, loss 2.346, 1,800 chips/s, 3% waiting for chips\n"
+            update(Status(5, 1000, float("nan"), 1800.0, 0.031))
+    assert capsys.readouterr().err.splitlines() == [
+        "step 4 of 1,000, loss 2.346, 1,800 chips/s, 3% waiting for chips",
+        "step 5 of 1,000, 1,800 chips/s, 3% waiting for chips",
+    ]
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
