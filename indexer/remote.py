@@ -111,9 +111,10 @@ def reason(path: Path, error: Exception) -> RasterError:
     if last is not None and "previous exception" in said:
         said = cloud.plain(last if isinstance(last, Exception) else error)
     where = url(path)
-    if "404" in said or "does not exist" in said:
+    plain = re.sub(r"\S*/\S*", "", said)  # names of files hold numbers too
+    if re.search(r"\b404\b|does not exist", plain):
         return RasterError(f"there is no file {where} (404); check its URL.")
-    if re.search(r"\b(401|403)\b|Access ?Denied|InvalidCredentials|No valid .* credentials", said):
+    if re.search(r"\b(401|403)\b|Access ?Denied|InvalidCredentials|No valid .* credentials", plain):
         names = cloud.CREDENTIALS.get(where.partition(":")[0] if where else "", "a signature in the URL")
         return RasterError(f"{where} may not be read: the server refuses ({said}). Check {names}.")
     return RasterError(

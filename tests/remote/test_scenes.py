@@ -118,6 +118,13 @@ def test_what_is_not_there_or_not_whole_or_no_raster(server: Web, whole: bytes) 
         open_raster(f"{server.url}/page.html")
 
 
+@pytest.mark.parametrize("number", [401, 403, 404])
+def test_a_number_in_a_name_is_no_answer_of_the_server(server: Web, number: int) -> None:
+    server.files[f"/{number}/of-{number}.tif"] = b"no raster" * 100
+    with pytest.raises(RasterError, match=rf"of-{number}\.tif cannot be read"):
+        open_raster(f"{server.url}/{number}/of-{number}.tif")
+
+
 def test_no_driver_that_follows_what_a_file_says(server: Web, tmp_path: Path) -> None:
     secret = tmp_path / "secret.tif"
     secret.write_bytes(cog(1))
