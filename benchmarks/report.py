@@ -70,10 +70,10 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def command() -> str:
-    """Return the command line that this process was started by."""
+    """Return the command line that this process was started by, without the places of this machine."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     program = f"python -m {spec.name}" if spec else f"python {Path(sys.argv[0]).name}"
-    return " ".join([program, *sys.argv[1:]])
+    return " ".join([program, *(Path(a).name if a.startswith("/") else a for a in sys.argv[1:])])
 
 
 def machine() -> str:
