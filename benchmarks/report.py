@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import os
 import platform
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -69,11 +70,15 @@ def parser(description: str) -> argparse.ArgumentParser:
     return made
 
 
+PLACE = re.compile(r"(?<![\w.*:/])/(?:[^\s,]*/)?")
+"""Folders of a whole path, alone or within an argument; neither a URL nor ``alpha/*/*``."""
+
+
 def command() -> str:
     """Return the command line that this process was started by, without the places of this machine."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     program = f"python -m {spec.name}" if spec else f"python {Path(sys.argv[0]).name}"
-    return " ".join([program, *(Path(a).name if a.startswith("/") else a for a in sys.argv[1:])])
+    return " ".join([program, *(PLACE.sub("", a) for a in sys.argv[1:])])
 
 
 def machine() -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score, r2_score
 
+from benchmarks import report
 from benchmarks.measures import R2, Accuracy, MacroF1, MeanIoU, Tally
 
 
@@ -56,3 +57,13 @@ def test_places_that_were_not_tested_do_not_widen_an_interval() -> None:
     tally = Tally(Accuracy(), np.arange(10), 1)
     tally.add(0, np.arange(5), np.ones(5), np.ones(5))
     assert (tally.figure().low, tally.figure().value, tally.figure().high) == (1, 1, 1)
+
+
+def test_a_command_is_told_without_the_places_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = ["--data", "/a/b/data", "--against", "all=mpmae@/a/b/c.safetensors,mpmae@/d/e.safetensors", "--url"]
+    monkeypatch.setattr("sys.argv", ["/a/run.py", *told, "http://h/x", "--tasks", "alpha/*/*", "demo/store"])
+    said = report.command().split()[-9:]
+    assert said == [
+        *("--data", "data", "--against", "all=mpmae@c.safetensors,mpmae@e.safetensors"),
+        *("--url", "http://h/x", "--tasks", "alpha/*/*", "demo/store"),
+    ]
