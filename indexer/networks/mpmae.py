@@ -12,6 +12,7 @@ from timm.models.convnext import ConvNeXtBlock
 from torch import nn
 
 from indexer.networks.convnextv2 import WEIGHT_STD, ConvNeXtV2, GlobalResponseNorm, initialise
+from indexer.networks.depthwise import Depthwise
 from indexer.networks.visible import Visible
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class MaskedAutoencoder(nn.Module):
         self.projection = nn.Conv2d(encoder.dimension, width, 1)
         self.mask_token = nn.Parameter(torch.zeros(1, width, 1, 1))
         self.block = ConvNeXtBlock(width, use_grn=True, ls_init_value=None)
+        self.block.conv_dw = Depthwise.of(self.block.conv_dw)
         self.block.mlp.grn = GlobalResponseNorm(4 * width)
         self.norm = nn.LayerNorm(width, eps=1e-6) if chips else None  # every parameter has a gradient in every step
         self.pixel_heads = nn.ModuleDict({name: nn.Linear(width, k * encoder.patch**2) for name, k in pixels.items()})

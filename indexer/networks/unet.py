@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as fn
 
 from embedstore.errors import SpecError
+from indexer.networks.depthwise import Depthwise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int, kernel: int, expansion: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.depthwise = Depthwise(width, kernel)
         self.norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width))
 

@@ -8,6 +8,7 @@ from torch.nn import functional as fn
 
 from embedstore.errors import SpecError
 from indexer.networks.convnextv2 import ConvNeXtV2, GlobalResponseNorm
+from indexer.networks.depthwise import Depthwise
 from indexer.networks.visible import Visible
 
 
@@ -124,6 +125,30 @@ def test_grn_is_its_formula() -> None:
     strength = x.square().sum((1, 2), keepdim=True).sqrt()
     expected = grn.weight * x * (strength / (strength.mean(3, keepdim=True) + 1e-4)) + grn.bias + x
     assert (grn(x) - expected).abs().max() < 1e-6
+
+
+def test_grn_has_a_gradient_where_a_channel_is_dead() -> None:
+    grn = GlobalResponseNorm(3)
+    grn.weight.data.fill_(1.0)
+    x = torch.tensor([0.0, 1e-20, 2.0]).expand(2, 1, 5, 3).clone().requires_grad_()
+    grn(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    assert (grn(x)[..., 0] == 0).all()
+
+
+def test_its_depthwise_convolutions_keep_to_float32_on_processors_and_have_the_weights_they_had() -> None:
+    random = torch.Generator().manual_seed(0)
+    before = torch.nn.Conv2d(6, 6, 7, padding=3, groups=6)
+    after = Depthwise.of(before)
+    x = torch.randn(2, 6, 9, 9, generator=random)
+    assert torch.equal(after(x), before(x))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert before(x).dtype == torch.bfloat16
+        half = after(x.bfloat16())
+    assert half.dtype == torch.float32
+    assert torch.equal(half, before(x.bfloat16().float()))
+    assert all(isinstance(block.conv_dw, Depthwise) for stage in network().stages for block in stage.blocks)
 
 
 @pytest.mark.parametrize("wrong", [{"size": "huge"}, {"patch": 4}, {"padding": 2}])
