@@ -45,7 +45,10 @@ def score(task: Masks, encoder: str, count: int | None, *, steps: int, batch: in
     tally = Tally(MeanIoU(len(task.classes)), task.places, 1)
     for number, (train, test) in enumerate(task.splits()):
         at = train if count is None else train[:count]
-        learned = _pixels(task, at) if encoder == PIXELS else _network(task, at, encoder, number, steps, batch)
+        if encoder == PIXELS:
+            learned = _pixels(task, at)
+        else:
+            learned = _network(task, train, len(at), encoder, number, steps, batch)
         for image in test.tolist():
             truth = task.masks[image]
             known = truth != IGNORE
@@ -54,12 +57,12 @@ def score(task: Masks, encoder: str, count: int | None, *, steps: int, batch: in
     return tally.figure()
 
 
-def _network(task: Masks, at: NDArray[np.int64], encoder: str, seed: int, steps: int, batch: int) -> Any:
-    """Fine-tune and return what predicts the classes of an image."""
+def _network(task: Masks, train: NDArray[np.int64], count: int, encoder: str, seed: int, steps: int, batch: int) -> Any:
+    """Fine-tune on the first images, all being known without their masks; return what predicts an image's classes."""
     model = None if encoder == RANDOM else model_file.read(locate(encoder))
-    images, masks = [task.images[i] for i in at], [task.masks[i] for i in at]
-    made = fine_tune(model, images, masks, len(task.classes), bands=task.bands, steps=steps, batch=batch, seed=seed)
-    return made.predict
+    images, masks = [task.images[i] for i in train], [task.masks[i] for i in train[:count]]
+    more: dict[str, Any] = {"unlabelled": images[count:], "steps": steps, "batch": batch, "seed": seed}
+    return fine_tune(model, images[:count], masks, len(task.classes), bands=task.bands, **more).predict
 
 
 def _pixels(task: Masks, at: NDArray[np.int64]) -> Any:

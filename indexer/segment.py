@@ -77,6 +77,7 @@ def fine_tune(
     classes: int,
     *,
     bands: Sequence[str],
+    unlabelled: Sequence[NDArray[np.float32]] = (),
     steps: int = 400,
     batch: int = 8,
     side: int = 64,
@@ -90,14 +91,17 @@ def fine_tune(
     model
         Of family ``dense``, whose U-Net goes on learning; None for the U-Net of the configuration ``small``, at random.
     images
-        float32, shape (bands, h, w) each, in any units (bands are brought to z-scores by the images' own mean and
-        standard deviation), NaN where there is no data.
+        float32, shape (bands, h, w) each, in any units (bands are brought to z-scores by the mean and standard
+        deviation of these and the unlabelled), NaN where there is no data.
     masks
         Classes 0 to `classes` - 1, shape (h, w) each; :data:`IGNORE` where the class is not known.
     classes
         How many there are.
     bands
         Names of the images' bands, in order; a model must know them.
+    unlabelled
+        More images of the kind, without masks. One labelled image tells the mean and spread of its own ground, which
+        is not that of the next; these make them those of all.
     steps, batch
         Of the optimiser, and crops of each.
     side
@@ -123,7 +127,10 @@ def fine_tune(
 
     where = kind(device)
     masks = _checked(images, masks, classes, len(bands))
-    mean, std = _statistics(images)
+    for i, image in enumerate(unlabelled):
+        if image.ndim != 3 or len(image) != len(bands):
+            raise LabelError(f"unlabelled image {i} has shape {image.shape}; with {len(bands)} bands, give that many.")
+    mean, std = _statistics([*images, *unlabelled])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _network(model, tuple(bands), classes).to(memory_format=torch.channels_last).to(where)

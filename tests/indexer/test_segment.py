@@ -137,3 +137,14 @@ def test_what_makes_no_sense_is_refused(model: Model) -> None:
     torn = Model("dense", model.options, model.modalities, 32, 10.0, 8, "mean", {"x": torch.zeros(1)})
     with pytest.raises(EncoderError, match="does not fit its network"):
         fine_tune(torn, [image], [mask], 2, bands=BANDS)
+
+
+def test_images_without_masks_say_what_is_usual() -> None:
+    (image, mask), (other, _) = scene(0), scene(1)
+    brighter = other + 500
+    made = fine_tune(None, [image], [mask], 2, bands=BANDS, unlabelled=[brighter], steps=0)
+    both = np.concatenate([image, brighter], axis=1)
+    assert np.allclose(made.mean[:, 0, 0], both.mean((1, 2)))
+    assert np.allclose(made.std[:, 0, 0], both.std((1, 2)))
+    with pytest.raises(LabelError, match="unlabelled image 1"):
+        fine_tune(None, [image], [mask], 2, bands=BANDS, unlabelled=[other, other[:2]], steps=0)
