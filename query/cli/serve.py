@@ -40,6 +40,7 @@ def serve(
 
     from query.api import create_app
     from query.api.observe import log_as_json
+    from query.api.wire import StrictHttp
 
     log_as_json()
     app = create_app(stores, settings)
@@ -49,6 +50,7 @@ def serve(
         app,
         host=host,
         port=port,
+        http=StrictHttp,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -83,15 +83,18 @@ FRAMING = tuple(
         "a length of a chunk that is none": CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n",
         "a length of a chunk that no machine holds": CHUNKED + b"F" * 40 + b"\r\n{}\r\n0\r\n\r\n",
         "a chunk that is longer than it says": CHUNKED + b"1\r\n{}\r\n0\r\n\r\n",
+        "a length and chunks, as those who smuggle send them": POST
+        + b"Content-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /metrics HTTP/1.1\r\nX: y\r\n\r\n",
+        "HTTP/2 without asking": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "an address elsewhere": b"GET http://example.org/collections HTTP/1.1\r\n" + HOST + HEAD + b"\r\n",
+        "a tunnel": b"CONNECT example.org:443 HTTP/1.1\r\n" + HOST + HEAD + b"\r\n",
+        "an address that is a star": b"OPTIONS * HTTP/1.1\r\n" + HOST + HEAD + b"\r\n",
+        "an address that is no path": b"GET collections HTTP/1.1\r\n" + HOST + HEAD + b"\r\n",
+        "a head that is too long as a whole": GET + HOST + HEAD + b"X-A: " + b"a" * 66_000 + b"\r\n\r\n",
     }.items()
 )
 
 HEADERS = (
-    Case("HTTP/2 without asking", 401, raw=b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-    Case("an address elsewhere", 404, raw=b"GET http://example.org/collections HTTP/1.1\r\n" + HOST + HEAD + b"\r\n"),
-    Case("a length and chunks, as those who smuggle send them", 422,
-         raw=POST + b"Content-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-             b"GET /metrics HTTP/1.1\r\nX: y\r\n\r\n"),
     Case("a form of answers that is not there", 406, "POST", f"{C}/search", b'{"id": "@id"}',
          (("Accept", "text/x-nothing"), *JSON)),
     Case("forms of answers without end", 406, "POST", f"{C}/search", b'{"id": "@id"}',
