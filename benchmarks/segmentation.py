@@ -23,7 +23,7 @@ from indexer.encoders.pretrained import locate
 from indexer.segment import IGNORE, fine_tune
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from benchmarks.tasks.masks import Masks
 
 COUNTS = (1, 2, 5, 10, 20)
-"""Labelled images; all is added."""
+"""Labelled images, unless told otherwise; all is added."""
 PIXELS, RANDOM = "pixels", "random"
 AROUND = 7
 """Side of the square around a pixel whose mean and spread the forest sees."""
@@ -92,10 +92,10 @@ def surroundings(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([whole, mean, spread]).astype(np.float32)
 
 
-def rows_of(task: Masks, encoder: str, *, steps: int, batch: int) -> Iterator[dict[str, Any]]:
+def rows_of(task: Masks, encoder: str, *, counts: Sequence[int], steps: int, batch: int) -> Iterator[dict[str, Any]]:
     """Yield a row for each number of labelled images."""
     least = min(len(train) for train, _ in task.splits())
-    for count in [*(c for c in COUNTS if c < least), None]:
+    for count in [*(c for c in counts if c < least), None]:
         figure = score(task, encoder, count, steps=steps, batch=batch)
         yield {
             "set": task.name,
@@ -116,16 +116,18 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(sets.REAL), help=f"of {', '.join(sets.REAL)}; empty for none")
     parser.add_argument("--simulated", default="", help="regions by comma")
     parser.add_argument("--tiles", type=int, default=48, help="of each simulated region")
+    parser.add_argument("--counts", default=",".join(map(str, COUNTS)), help="labelled images, by comma; all is added")
     parser.add_argument("--steps", type=int, default=200, help="of each fine-tuning")
     parser.add_argument("--batch", type=int, default=8)
     args = parser.parse_args()
     tasks = [sets.REAL[name](args.data) for name in args.sets.split(",") if name]
     tasks += [sets.simulated(region, args.tiles) for region in args.simulated.split(",") if region]
+    counts = [int(count) for count in args.counts.split(",")]
     rows = [
         row
         for task in tasks
         for encoder in args.encoder.split(",")
-        for row in rows_of(task, encoder, steps=args.steps, batch=args.batch)
+        for row in rows_of(task, encoder, counts=counts, steps=args.steps, batch=args.batch)
     ]
     figures = {f"{r['set']}/{r['encoder']}/{'all' if r['all'] else r['images']}": r["numbers"]["value"] for r in rows}
     report.write(f"segmentation, {args.steps} steps of {args.batch} crops", rows, figures, args.json)

@@ -119,8 +119,8 @@ def test_retrieval(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 def test_segmentation(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmentation, "COUNTS", (1,))
-    made = run(segmentation, folder, monkeypatch, "--sets", "dubai", "--steps", "2", "--batch", "1", cached=False)
+    few = ("--counts", "1", "--steps", "2", "--batch", "1")
+    made = run(segmentation, folder, monkeypatch, "--sets", "dubai", *few, cached=False)
     figures = made["figures"]
     assert figures["dubai/pixels/all"] > 0.9
     assert figures.keys() == {f"dubai/{e}/{n}" for e in ("pixels", "random") for n in (1, "all")}
