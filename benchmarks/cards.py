@@ -1,7 +1,7 @@
 """What was measured of the models that ship, written into their files, where ``embedstore models show`` finds it.
 
-``python -m benchmarks.cards`` reads ``benchmarks/results/*.json`` as :mod:`benchmarks.encoders_page` does. Figures whose
-results are not there stay, as do the tensors; where a card changes, the file changes, and so its digest.
+``python -m benchmarks.cards`` reads ``benchmarks/results/*.json`` as :mod:`benchmarks.encoders_page` does. Figures
+whose results are not there stay, as do the tensors; where a card changes, the file changes, and so its digest.
 """
 
 from __future__ import annotations

@@ -66,7 +66,10 @@ def over_images(file: Path, rows: Sequence[Mapping[str, Any]], names: Mapping[st
     for i, encoder in enumerate(dict.fromkeys(r["encoder"] for r in rows)):
         points = [{"labels": r["images"], **r["numbers"]} for r in rows if r["encoder"] == encoder]
         _curve(panels[0][0], points, "labels", f"C{i}", names[encoder])
+    counts = sorted({r["images"] for r in rows})
     panels[0][0].set(xscale="log", xlabel="labelled images", ylabel="mean IoU")
+    panels[0][0].set_xticks(counts, map(str, counts))
+    panels[0][0].minorticks_off()
     return _save(figure, panels, file)
 
 
