@@ -164,12 +164,14 @@ def _titles(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return [f"- `{name}`: {title}" for name, title in titles]
 
 
+def _headed(title: str, command: str) -> list[str]:
+    """Return how a section begins: its heading, and the command that its figures are of."""
+    return [f"## {title}", "", f"`python -m benchmarks.{command} --json F`", ""]
+
+
 def _probe(rows: Rows, _: Path) -> str:
     lines = [
-        "## All labels, one linear layer",
-        "",
-        "`python -m benchmarks.linear_probe --encoder ENCODER,… --data FOLDER --json F`",
-        "",
+        *_headed("All labels, one linear layer", "linear_probe --encoder ENCODER,… --data FOLDER"),
         *_titles({task_of(r): r for r in rows}.values()),
         "",
         *_pivot(rows, ("task", "measure", "learner"), lambda r: r["score"]),
@@ -180,10 +182,7 @@ def _probe(rows: Rows, _: Path) -> str:
 def _trainings(rows: Rows, _: Path) -> str:
     differences = [r for r in rows if POINTS in r["measure"]]
     lines = [
-        "## Trainings against each other",
-        "",
-        "`python -m benchmarks.linear_probe --against NAME=ENCODER,… NAME=ENCODER,… --data FOLDER --json F`",
-        "",
+        *_headed("Trainings against each other", "linear_probe --against NAME=ENCODER,… NAME=ENCODER,… --data FOLDER"),
         "All labels, one linear layer, on simulated land; then the difference of two kinds of training in points",
         "(hundredths of the score), a training for each seed, with a 95 % interval over seeds.",
         "",
@@ -198,10 +197,7 @@ def _trainings(rows: Rows, _: Path) -> str:
 
 def _labels(rows: Rows, pictures: Path) -> str:
     lines = [
-        "## Few labels",
-        "",
-        "`python -m benchmarks.labels --encoder ENCODER,… --data FOLDER --json F`",
-        "",
+        *_headed("Few labels", "labels --encoder ENCODER,… --data FOLDER"),
         (
             "Ten random draws of labels. Each cell: the score with all labels, and after `n95` how many labels reach "
             "95 % of it (which is easy for a poor score)."
@@ -239,10 +235,7 @@ def _aid(rows: Rows) -> list[str]:
 
 def _retrieval(rows: Rows, _: Path) -> str:
     lines = [
-        "## Search by example",
-        "",
-        "`python -m benchmarks.retrieval --encoder ENCODER,… --data FOLDER --json F`",
-        "",
+        *_headed("Search by example", "retrieval --encoder ENCODER,… --data FOLDER"),
         *_titles({task_of(r): r for r in rows}.values()),
         "",
         *_pivot([{**r, "chance": text(r["chance"])} for r in rows], ("set", "measure", "chance"), lambda r: r["score"]),
@@ -257,10 +250,10 @@ def _retrieval(rows: Rows, _: Path) -> str:
 
 def _across(rows: Rows, _: Path) -> str:
     lines = [
-        "## Search across sensors, simulated regions",
-        "",
-        "`python -m benchmarks.retrieval --encoder ENCODER,… --sets '' --regions REGION,… --data FOLDER --json F`",
-        "",
+        *_headed(
+            "Search across sensors, simulated regions",
+            "retrieval --encoder ENCODER,… --sets '' --regions REGION,… --data FOLDER",
+        ),
         "A chip of one sensor finds the same place by another's among 10,000 of land held out; chance is 0.001.",
         "",
         *_pivot(rows, ("set", "measure"), lambda r: r["score"]),
@@ -270,10 +263,7 @@ def _across(rows: Rows, _: Path) -> str:
 
 def _segmentation(rows: Rows, pictures: Path) -> str:
     lines = [
-        "## A class for every pixel",
-        "",
-        "`python -m benchmarks.segmentation --encoder pixels,random,dense@FILE --data FOLDER --json F`",
-        "",
+        *_headed("A class for every pixel", "segmentation --encoder pixels,random,dense@FILE --data FOLDER"),
         (
             "Mean IoU against labelled images. `random` is the U-Net of the dense recipe from a random start; `pixels` "
             "is a random forest on bands and their surroundings."
@@ -296,10 +286,7 @@ def _segmentation(rows: Rows, pictures: Path) -> str:
 def _missing(rows: Rows, _: Path) -> str:
     return "\n".join(
         [
-            "## Missing sensors and channels",
-            "",
-            "`python -m benchmarks.missing --encoder clip@FILE --regions REGION,… --json F`",
-            "",
+            *_headed("Missing sensors and channels", "missing --encoder clip@FILE --regions REGION,…"),
             (
                 "Learned with every sensor, asked without some of it: the score, how far it fell relative to nothing "
                 "missing, and the score where what was learned from lacked the same sensor."
