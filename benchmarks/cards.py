@@ -50,8 +50,8 @@ WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
         (
             (
-                "The best vectors that there are: `rcf` is better on most of what was measured. This is the recipe at "
-                "its smallest, at a third of its own schedule; what it learns grows with the steps."
+                "The best vectors that there are: `rcf` is better on most of what was measured. "
+                "This is the recipe at its smallest, at a third of its own schedule."
             ),
             "Scenes that lack one of the twelve bands, pixels of other than about 10 m.",
             (
@@ -67,7 +67,7 @@ WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
         (
             "The best vectors of chips: it is made for pixels, `rcf` is better on most of what was measured of chips.",
-            "Segmentation of real images from a handful of masks: nothing was gained over a random start.",
+            "Segmentation of real images from one mask: nothing was gained over a random start.",
             "Pixels of other than about 10 m.",
         ),
     ),

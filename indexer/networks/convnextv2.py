@@ -23,6 +23,7 @@ PATCHES = (8, 16)
 GRN_EPS = 1e-4
 """As in the dense encoder of MMEarth; timm has 1e-6."""
 LEAST = 1e-30
+"""That the squares of a channel add up to, at least."""
 WEIGHT_STD = 0.02
 
 

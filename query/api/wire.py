@@ -1,7 +1,7 @@
 """HTTP as bytes: uvicorn's parser in C, which lets some pass that must not.
 
-It takes a third of the time that the parser in Python does, and so leaves most of the processor to answers while many
-are refused.
+With it and uvloop a refused request costs half of what it does with the parser in Python, and so leaves more of the
+processor to answers while many are refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class StrictHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what came."""
         super().data_received(data)
-        if not self._ended:
+        if not self._ended and not self.transport.is_closing():  # it is, if the parser has refused what came
             self._of_head += len(data)
             if self._of_head > MOST_HEAD:
                 self._ended = True
