@@ -38,6 +38,7 @@ TITLES = (
     "Trainings against each other",
     "Few labels",
     encoders_simulated.TITLE,
+    encoders_simulated.FOREST,
     "Search by example",
     "Search across sensors, simulated regions",
     "A class for every pixel",
@@ -126,7 +127,7 @@ def _written(found: Mapping[str, Rows], pictures: Path) -> Iterator[str]:
         (probe, _probe),
         (trainings, _trainings),
         (labels, _labels),
-        (simulated, _simulated),
+        (simulated, encoders_simulated.sections),
         (found_by, _retrieval),
         (across, _across),
         (found.get("segmentation", []), _segmentation),
@@ -217,10 +218,6 @@ def _labels(rows: Rows, pictures: Path) -> str:
         title = some[0]["what"][0]
         lines += [f"{title}:", "", f"![{title}]({pictures.name}/{drawn})", ""]
     return "\n".join(lines)
-
-
-def _simulated(rows: Rows, pictures: Path) -> str:
-    return encoders_simulated.section(rows, {r["encoder"]: called(r["encoder"]) for r in rows}, pictures)
 
 
 def _aid(rows: Rows) -> list[str]:

@@ -12,6 +12,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
+from threadpoolctl import threadpool_limits
 
 from embedstore.errors import EmbedstoreError
 from query.api import (
@@ -103,19 +104,30 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    import torch  # noqa: F401, PLC0415 - now: SciPy takes what another thread is importing for a whole torch, and fails
-
     service: Service = app.state.service
     anyio.to_thread.current_default_thread_limiter().total_tokens = service.settings.threads
     service.jobs.start()
-    looking = asyncio.create_task(_look_for_news(service))
-    try:
-        yield
-    finally:
-        looking.cancel()
-        await run_in_threadpool(service.jobs.stop)
-        for one in service.collections:
-            await run_in_threadpool(one.close)
+    with _libraries():
+        looking = asyncio.create_task(_look_for_news(service))
+        try:
+            yield
+        finally:
+            looking.cancel()
+            await run_in_threadpool(service.jobs.stop)
+            for one in service.collections:
+                await run_in_threadpool(one.close)
+
+
+def _libraries() -> threadpool_limits:
+    """Load what first questions would wait for, and keep BLAS to the thread that asks while the service runs.
+
+    Its own threads wait for one another in a loop, so where there are more of them than cores all become slow. Torch is
+    among the first: SciPy takes what another thread is importing for a whole torch, and fails.
+    """
+    import torch  # noqa: F401, PLC0415
+    from sklearn import covariance, linear_model  # noqa: F401, PLC0415
+
+    return threadpool_limits(1, user_api="blas")
 
 
 async def _look_for_news(service: Service) -> None:

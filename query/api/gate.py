@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 
 from query.api.access import Access
 from query.api.budget import Budgets
-from query.api.line import MOST, Line
+from query.api.line import Line
 from query.api.patience import Patience
 from query.api.problems import Problem, respond
 from query.api.settings import STATEMENTS
@@ -51,7 +51,7 @@ class Gate:
             "sql": STATEMENTS,
             "watch": settings.threads,
         }
-        self._lines = {kind: Line(threads[kind], most) for kind, most in MOST.items()}
+        self._lines = {kind: Line(kind, count) for kind, count in threads.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or say why not."""
@@ -77,7 +77,7 @@ class Gate:
             await respond(429, detail, {"Retry-After": str(wait)})(scope, receive, send)
             return
         line, inside = self._lines[_kind(path)], sum(line.inside for line in self._lines.values())
-        if not line.has_room or inside >= self._settings.max_in_flight:
+        if inside >= self._settings.max_in_flight or not line.admits():
             detail = "too many requests are being worked on; come again in a second."
             await respond(503, detail, {"Retry-After": RETRY_SECONDS})(scope, receive, send)
             return

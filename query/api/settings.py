@@ -23,6 +23,10 @@ def _jobs_folder() -> Path:
     return Path(state) / "embedstore" / "jobs"
 
 
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the service allows.
@@ -34,7 +38,8 @@ class Settings:
     cors_origins
         Origins of other web sites that browsers may call from.
     threads, heavy_threads
-        Quick questions that are worked on at once, and those that look at every chip; the others wait.
+        Quick questions that are worked on at once, and those that look at every chip; the others wait. As many as there
+        are cores, and half as many: most of a question holds Python's lock, so more only make each other late.
     max_in_flight
         Requests that may wait or be worked on; more are told to come again.
     request_seconds
@@ -72,8 +77,8 @@ class Settings:
 
     key_file: Path | None = None
     cors_origins: tuple[str, ...] = ()
-    threads: int = 4
-    heavy_threads: int = 2
+    threads: int = field(default_factory=lambda: max(2, _cores()))
+    heavy_threads: int = field(default_factory=lambda: max(1, _cores() // 2))
     max_in_flight: int = 1_000
     request_seconds: float = 60.0
     stop_seconds: float = 30.0

@@ -58,7 +58,7 @@ class Workers:
         self._limits = limits
         self._lock = threading.Lock()
         self._places = threading.Semaphore(MOST)
-        self._idle: list[_Worker] = [self._start()]
+        self._idle = [self._start() for _ in range(MOST)]  # all of them now: a start takes the processor for a second
         self._closed = threading.Event()
 
     def query(self, statement: str) -> pa.Table:

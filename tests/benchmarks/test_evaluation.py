@@ -13,6 +13,7 @@ import pytest
 from benchmarks import (
     curve,
     encoders_page,
+    encoders_simulated,
     encoders_verdict,
     labels,
     learners,
@@ -153,6 +154,24 @@ def test_the_page(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "argv", ["page", "--results", str(some), "--out", str(out)])
     encoders_page.main()
     assert out.read_text() == text  # what was not measured again stays as it was
+
+
+def test_simulated_regions_say_what_a_few_labels_reach_of_all(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+
+    def row(learner: str, whole: int, few: float) -> dict[str, Any]:
+        points = [{"labels": n, "value": v, "low": v, "high": v} for n, v in ((500, few), (whole, 0.8))]
+        of = {"task": "alpha/water/sar", "measure": "macro F1", "encoder": "rcf", "learner": learner}
+        return {**of, "points": points}
+
+    both = encoders_simulated.sections([row("knn", 20_000, 0.72), row("forest", 5_000, 0.4)], tmp_path)
+    plain, forests = both.split(f"## {encoders_simulated.FOREST}")
+    assert "with 20,000 labels" in plain
+    assert "| water | macro F1 | knn | 90% of 0.80 |" in plain
+    assert "with 5,000 labels" in forests
+    assert "| water | macro F1 | forest | 50% of 0.80 |" in forests
+    assert {f.name for f in tmp_path.iterdir()} == {"few-rcf-alpha.png", "few-rcf-alpha-forest.png"}
+    assert encoders_simulated.FOREST not in encoders_simulated.sections([row("knn", 20_000, 0.72)], tmp_path)
 
 
 def test_better_is_clear_only_beyond_both_intervals() -> None:

@@ -14,14 +14,14 @@ import pytest
 from query.api import Settings
 from query.api.access import Access
 from query.api.gate import Gate
-from query.api.line import MOST, SOON, TURNS, Line
+from query.api.line import BROWSER, MOST, SHORT, SOON, TURNS, Line
 
 
 class World:
     """Requests at random moments, and threads that take the same time for each."""
 
-    def __init__(self, threads: int, most: int = 64) -> None:
-        self.line, self.threads = Line(threads, most), threads
+    def __init__(self, threads: int) -> None:
+        self.line, self.threads = Line("quick", threads), threads
         self.now, self.rng = 0.0, random.Random(0)
         self.waiting: deque[tuple[float, int]] = deque()
         self.working: list[tuple[float, float, int]] = []
@@ -34,7 +34,7 @@ class World:
         while due < end:
             self.now = due
             self._finish(due, service)
-            if self.line.has_room:
+            if self.line.admits():
                 self.waiting.append((due, self.line.enter()))
             else:
                 self.refused += 1
@@ -59,10 +59,29 @@ class World:
 def test_at_four_times_what_can_be_answered_it_answers_that_much_and_soon(threads: int, service: float) -> None:
     world, capacity = World(threads), threads / service
     world.run(200 * service, 0.5 * capacity, service)
+    world.run(10 * SOON + 50 * service, 4 * capacity, service)  # until the first that came have been answered
     world.run(3000 * service, 4 * capacity, service)
     assert len(world.took) >= 0.95 * capacity * 3000 * service
-    assert np.quantile(world.took, 0.99) <= 1.5 * max(SOON, TURNS * service)
+    turns = max(TURNS, -(-BROWSER // threads))
+    assert np.quantile(world.took, 0.99) <= 1.5 * max(SHORT, turns * service)
     assert world.refused > len(world.took)
+
+
+@pytest.mark.parametrize(("service", "short"), [(0.002, 50), (0.01, 10), (0.1, BROWSER), (2.0, BROWSER)])
+def test_many_who_come_at_once_may_wait_and_when_they_keep_coming_no_longer(service: float, short: int) -> None:
+    line = Line("quick", 2)
+    for _ in range(50):
+        line.leave(line.enter(), service)
+    while line.admits():
+        line.enter()
+    waiting = 9 if short > BROWSER else 0  # who would wait for more than SOON is not let in at any time
+    assert line.inside == short + waiting
+    for _ in range(50):
+        line.admits()
+    while line.inside > short:
+        line.leave(line.inside, service * -(-line.inside // 2))
+        assert line.inside <= short or not line.admits()
+    assert line.inside == short
 
 
 @pytest.mark.parametrize("service", [0.002, 0.2])
@@ -84,22 +103,22 @@ def test_it_recovers_from_a_stall() -> None:
 
 
 def test_as_many_as_there_are_turns_are_let_in_whatever_they_take() -> None:
-    line = Line(2, MOST["heavy"])
+    line = Line("heavy", 2)
     for _ in range(50):
         line.leave(line.enter(), 60.0)
     for _ in range(2 * TURNS):
-        assert line.has_room
+        assert line.admits()
         line.enter()
-    assert not line.has_room
+    assert not line.admits()
 
 
 def test_however_quick_they_are_no_more_than_the_most_are_let_in() -> None:
-    line = Line(3, 5)
-    for _ in range(15):
-        assert line.has_room
+    line = Line("sql", 3)
+    for _ in range(3 * MOST["sql"]):
+        assert line.admits()
         line.leave(line.enter(), None)
         line.enter()
-    assert (line.inside, line.has_room) == (15, False)
+    assert (line.inside, line.admits()) == (24, False)
 
 
 def asked(gate: Gate, path: str) -> tuple[int, dict[bytes, bytes]]:
@@ -133,7 +152,7 @@ def test_who_comes_beyond_a_line_is_told_so_before_anything_is_read(monkeypatch:
     heavy = gate._lines["heavy"]
     for _ in range(TURNS):
         heavy.leave(heavy.enter(), 60.0)
-    while heavy.has_room:
+    while heavy.admits():
         heavy.enter()
     status, headers = asked(gate, "/collections/a/heatmap")
     assert (status, headers[b"retry-after"]) == (503, b"1")
