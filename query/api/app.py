@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from threadpoolctl import threadpool_limits
 
 from embedstore.errors import EmbedstoreError
+from embedstore.extras import faiss
 from query.api import (
     change,
     classify,
@@ -127,6 +128,7 @@ def _libraries() -> threadpool_limits:
     import torch  # noqa: F401, PLC0415
     from sklearn import covariance, linear_model  # noqa: F401, PLC0415
 
+    faiss()
     return threadpool_limits(1, user_api="blas")
 
 

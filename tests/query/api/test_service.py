@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -140,6 +141,33 @@ def test_too_many_requests_are_told_to_come_again(
         assert client.get(C).status_code == 200
     assert inner[0].status_code == 503
     assert inner[0].headers["retry-after"] == "1"
+
+
+def test_libraries_keep_to_the_thread_that_asks_while_the_service_runs(store: Path, tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from fastapi.testclient import TestClient
+from threadpoolctl import threadpool_info
+from query.api import Settings, create_app
+
+def threads():
+    return {one["num_threads"] for one in threadpool_info() if one.get("threading_layer") == "pthreads"}
+
+with TestClient(create_app([Path(sys.argv[1])], Settings(jobs_folder=Path(sys.argv[2])))):
+    print(threads())
+print(max(threads()))
+"""
+    # a process of its own, since OpenBLAS heeds one thread only, the first that asked; that of FAISS, whose threads are
+    # of OpenMP, has a number for each thread
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(store), str(tmp_path)],
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split("\n")[:2] == ["{1}", "2"]
 
 
 def test_other_web_sites_may_not_ask_unless_allowed(
