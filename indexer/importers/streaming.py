@@ -53,9 +53,18 @@ class Stream:
         self._at = 0
 
     def take(self, start: int, count: int) -> pa.Table:
-        """Return rows, none of which may stand before those taken last."""
+        """Return rows, none of which may stand before those taken last.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer rows than the file says.
+        """
         while self._at + sum(b.num_rows for b in self._held) < start + count:
-            self._held.append(next(self._batches))
+            batch = next(self._batches, None)
+            if batch is None:
+                raise ValueError("a row group has fewer rows than its file says")
+            self._held.append(batch)
             while self._held and self._at + self._held[0].num_rows <= start:
                 self._at += self._held.pop(0).num_rows
         return pa.Table.from_batches(self._held).slice(start - self._at, count)

@@ -14,7 +14,7 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 
-from embedstore.errors import RasterError
+from embedstore.errors import PlanError, RasterError
 from indexer.bands import Bands
 from indexer.chips import ChipPlan
 from indexer.rasters import Raster, pixel_sides
@@ -141,8 +141,17 @@ class WorkUnit:
         return self.chips_of(raster, beside)
 
     def chips_of(self, raster: Raster, beside: tuple[tuple[str, Raster], ...]) -> ChipPlan:
-        """Return its chips, cut from rasters on its grid."""
-        aoi = None if self.within is None else shapely.from_wkb(self.within)
+        """Return its chips, cut from rasters on its grid.
+
+        Raises
+        ------
+        PlanError
+            If what they are to lie within is no area.
+        """
+        try:
+            aoi = None if self.within is None else shapely.from_wkb(self.within)
+        except shapely.errors.ShapelyError as error:
+            raise PlanError(f"the work unit {self.name} lies within no area: {error}. Make the plan again.") from error
         return ChipPlan(
             raster, self.sources[0].modality, self.chip_size, self.stride, aoi, beside, raster.path, self.cells
         )

@@ -6,12 +6,14 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import shapely
 
 from embedstore import area, rowmap
 from embedstore.errors import (
@@ -26,6 +28,7 @@ from embedstore.errors import (
 from embedstore.lists import Coarse
 from embedstore.spec import Modality
 from indexer.encoders import model_file
+from indexer.importers import streaming
 from indexer.importers.tessera import mapped
 from indexer.plan import catalogue, file
 from indexer.plan.catalogue import Question
@@ -101,6 +104,25 @@ def test_plans_that_somebody_sealed(tmp_path: Path) -> None:
         forged = table.set_column(table.column_names.index(name), name, column)
         with pytest.raises(PlanError, match="work unit 0"):
             file._Units(forged)[0]
+
+
+def test_a_work_unit_within_no_area(tmp_path: Path) -> None:
+    seeds.plans(tmp_path)
+    unit = file.units(tmp_path / "plans" / "plan.parquet")[0]
+    ring = shapely.to_wkb(shapely.box(0, 0, 1, 1))
+    assert unit.expected().count
+    for within in (ring[:-8] + b"\x07" * 8, ring[:-1], b""):
+        with pytest.raises(PlanError, match="within no area"):
+            replace(unit, within=within).expected()
+
+
+def test_a_file_to_import_with_fewer_rows_than_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": range(10)}), path)
+    opened = streaming.open_parquet(path)
+    assert streaming.Stream(opened, 0, 4, ["a"]).take(3, 7)["a"].to_pylist() == list(range(3, 10))
+    with pytest.raises(EmbeddingsError, match="fewer rows"), streaming.readable(path):
+        streaming.Stream(opened, 0, 4, ["a"]).take(3, 8)
 
 
 @pytest.mark.parametrize(
