@@ -43,7 +43,7 @@ def sections(rows: Rows, pictures: Path) -> str:
 
 
 def _section(title: str, ending: str, rows: Rows, pictures: Path) -> str:
-    lines = [_head(title, rows[0]["points"][-1]["labels"])]
+    lines = [_head(title, {row["learner"] for row in rows}, {row["points"][-1]["labels"] for row in rows})]
     kinds = {(row["encoder"], row["task"].partition("/")[0]): None for row in rows}
     for encoder, region in sorted(kinds):
         some = [r for r in rows if r["encoder"] == encoder and r["task"].startswith(f"{region}/")]
@@ -54,13 +54,17 @@ def _section(title: str, ending: str, rows: Rows, pictures: Path) -> str:
     return "\n".join(lines)
 
 
-def _head(title: str, labels: int) -> str:
+def _head(title: str, learners: set[str], labels: set[int]) -> str:
+    if len(labels) > 1:
+        raise SystemExit(f"{title}: measured with {sorted(labels)} labels in all; show one of them on the page.")
+    (whole,) = labels
     return f"""## {title}
 
-`python -m benchmarks.labels --encoder ENCODER,… --tasks 'alpha/*/*' --chips {labels} --data FOLDER --json F`
+`python -m benchmarks.labels --encoder ENCODER,… --tasks 'alpha/*/*' --learners {",".join(sorted(learners))}
+--chips {whole} --data FOLDER --json F`
 
 The claim of arXiv 2310.00119 is that a few hundred labels reach what all of them do. Each cell: the share of the score
-with {labels:,} labels that {FEW} of them reach (ten draws), and that score; bands of land are held out. Asked for is
+with {whole:,} labels that {FEW} of them reach (ten draws), and that score; bands of land are held out. Asked for is
 {CLAIM:.0%}. Where the score with all labels is below 0.1 there is no share.
 """
 

@@ -13,12 +13,12 @@ import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.warp import transform as warp
 from rasterio.windows import Window
 
 from embedstore.errors import RasterError
 from indexer import acquisition, identity, remote
 from indexer.bands import Bands, alpha_is_a_band, describe
+from indexer.lonlat import lonlat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -308,9 +308,8 @@ class Reader:
 
 def _lonlat(crs: Any, transform: Any, col: Any, row: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x, y = transform * (np.asarray(col, np.float64).ravel(), np.asarray(row, np.float64).ravel())
-    lon, lat = warp(crs, "OGC:CRS84", x, y)
-    shape = np.shape(col)
-    return np.asarray(lon, np.float64).reshape(shape), np.asarray(lat, np.float64).reshape(shape)
+    lon, lat = lonlat(crs, x, y)
+    return lon.reshape(np.shape(col)), lat.reshape(np.shape(col))
 
 
 def _gsd(path: Path, source: Any) -> float:

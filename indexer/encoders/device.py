@@ -8,7 +8,6 @@ the end of each layer for a core that was reading a scene.
 from __future__ import annotations
 
 import copy
-import os
 import queue
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from embedstore.cores import cores
 from embedstore.errors import EncoderError
 from indexer.encoders import heap
 
@@ -87,8 +87,7 @@ class Runner:
     def _make_lanes(self, network: Any) -> Iterator[Lane]:
         torch = self._torch
         if self.kind == "cpu":
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            for _ in range(cores):
+            for _ in range(cores()):
                 yield Lane(network, torch.device("cpu"))
             return
         for number in range(torch.cuda.device_count()):

@@ -8,10 +8,10 @@ import numpy as np
 import shapely
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
-from rasterio.warp import transform
 
 from embedstore import footprint
 from embedstore.errors import EmbeddingsError
+from indexer.lonlat import lonlat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,8 +102,7 @@ def polygons(shapes: NDArray[Any], crs: str, numbers: NDArray[np.int64], path: P
     flat = shapely.force_2d(shapes)
     if crs != CRS84:
         xy = shapely.get_coordinates(flat)
-        lon, lat = transform(crs, CRS84, xy[:, 0], xy[:, 1])
-        flat = shapely.set_coordinates(flat, np.column_stack([lon, lat]))
+        flat = shapely.set_coordinates(flat, np.column_stack(lonlat(crs, xy[:, 0], xy[:, 1])))
     box = shapely.bounds(flat)
     good = np.isfinite(box).all(axis=1) & (np.abs(box) <= [360, 90, 360, 90]).all(axis=1)
     if not good.all():

@@ -146,12 +146,13 @@ class WorkUnit:
         Raises
         ------
         PlanError
-            If what they are to lie within is no area.
+            If the area of the unit is no WKB.
         """
         try:
             aoi = None if self.within is None else shapely.from_wkb(self.within)
         except shapely.errors.ShapelyError as error:
-            raise PlanError(f"the work unit {self.name} lies within no area: {error}. Make the plan again.") from error
+            told = f"the area of the work unit {self.name} is no WKB: {error}. Make the plan again."
+            raise PlanError(told) from error
         return ChipPlan(
             raster, self.sources[0].modality, self.chip_size, self.stride, aoi, beside, raster.path, self.cells
         )

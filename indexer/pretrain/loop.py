@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embedstore.cores import cores
 from embedstore.errors import InputError, LimitError
 from indexer.pretrain import recipe as recipes
 from indexer.pretrain.distributed import ranks
@@ -145,5 +145,4 @@ def _workers(here: Ranks) -> int:
     """Return how many processes draw where nobody says it."""
     if here.device.type == "cpu":
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(MOST_WORKERS, cores // here.world - 1))
+    return max(1, min(MOST_WORKERS, cores() // here.world - 1))

@@ -107,8 +107,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     anyio.to_thread.current_default_thread_limiter().total_tokens = service.settings.threads
-    service.jobs.start()
     with _libraries():
+        service.jobs.start()
         looking = asyncio.create_task(_look_for_news(service))
         try:
             yield
@@ -122,8 +122,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _libraries() -> threadpool_limits:
     """Load what first questions would wait for, and keep BLAS to the thread that asks while the service runs.
 
-    Its own threads wait for one another in a loop, so where there are more of them than cores all become slow. Torch is
-    among the first: SciPy takes what another thread is importing for a whole torch, and fails.
+    Its own threads wait for one another in a loop, so where there are more of them than cores all become slow. Torch
+    must be there before any question and any job: SciPy takes what another thread is importing for a whole torch, and
+    fails.
     """
     import torch  # noqa: F401, PLC0415
     from sklearn import covariance, linear_model  # noqa: F401, PLC0415

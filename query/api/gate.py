@@ -51,6 +51,7 @@ class Gate:
             "sql": STATEMENTS,
             "watch": settings.threads,
         }
+        self._in_flight = 0
         self._lines = {kind: Line(kind, count) for kind, count in threads.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,8 +77,9 @@ class Gate:
             detail = f"this key has asked for as much as it may; come again in {wait} s."
             await respond(429, detail, {"Retry-After": str(wait)})(scope, receive, send)
             return
-        line, inside = self._lines[_kind(path)], sum(line.inside for line in self._lines.values())
-        if inside >= self._settings.max_in_flight or not line.admits():
+        kind = _kind(path)
+        line, counted = self._lines[kind], kind != "watch"
+        if (counted and self._in_flight >= self._settings.max_in_flight) or not line.admits():
             detail = "too many requests are being worked on; come again in a second."
             await respond(503, detail, {"Retry-After": RETRY_SECONDS})(scope, receive, send)
             return
@@ -86,11 +88,14 @@ class Gate:
         if _declared(headers) > most:
             await respond(413, _too_large(most))(scope, receive, send)
             return
-        patience, number = Patience(receive, send, self._settings.request_seconds), line.enter()
+        place = line.enter()
+        self._in_flight += counted
         try:
+            patience = Patience(receive, send, self._settings.request_seconds, place)
             await patience.answer(self._app, scope, partial(_counted, most=most))
         finally:
-            line.leave(number, patience.worked)
+            place.leave()
+            self._in_flight -= counted
 
 
 def _kind(path: str) -> str:

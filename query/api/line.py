@@ -10,8 +10,8 @@ SHORT = 0.05
 """Seconds within which it should be while more come than can be answered: then waiting longer helps nobody."""
 TURNS = 2
 """Turns of the threads for which requests are let in even then: what is worked on, and what is next."""
-BROWSER = 6
-"""Quick requests that are let in even then: as many as a browser sends at once."""
+LEAST = {"quick": 6, "heavy": 4}
+"""Requests that are let in even then, by kind: as many as a browser sends at once, and what is worth waiting for."""
 MOST = {"quick": 64, "heavy": 8, "sql": 8, "watch": 8}
 """Requests that are let in for each thread, by kind, however quick they are."""
 WEIGHT = 0.1
@@ -19,7 +19,7 @@ WEIGHT = 0.1
 NEWEST = 0.05
 """Weight of the newest request in the share of those that find the short line full."""
 CROWD = 0.4
-"""Share of them above which more come than can be answered."""
+"""Share of them, since somebody last found the line empty, above which more come than can be answered."""
 
 
 class Line:
@@ -40,36 +40,66 @@ class Line:
 
     def __init__(self, kind: str, threads: int) -> None:
         self._threads, self._most = threads, threads * MOST[kind]
-        self._least = max(TURNS * threads, BROWSER if kind == "quick" else 0)
-        self.inside = 0
+        self._least = max(TURNS * threads, LEAST.get(kind, 0))
+        self.inside = self.ready = 0
         self._turn = self._crowd = 0.0
 
     def admits(self) -> bool:
         """Note that one more has come, and tell whether it is let in."""
-        due = self._turns(self.inside + 1) * self._turn
-        short = self.inside < self._least or due <= SHORT
+        if not self.ready:
+            self._crowd = 0.0
+        due = self._turns(self.ready + 1) * self._turn
+        short = self.ready < self._least or due <= SHORT
         self._crowd += NEWEST * ((not short) - self._crowd)
         room = short or (due <= SOON and self._crowd <= CROWD)
         return room and self.inside < self._most
 
-    def enter(self) -> int:
-        """Let one in, and return its number in the line."""
+    def enter(self) -> Place:
+        """Let one in."""
         self.inside += 1
-        return self.inside
-
-    def leave(self, number: int, worked: float | None) -> None:
-        """Let one out.
-
-        Parameters
-        ----------
-        number
-            What it was given when it came.
-        worked
-            Seconds from the moment when all of it was there until its answer began; None if that says nothing.
-        """
-        self.inside -= 1
-        if worked is not None:
-            self._turn += WEIGHT * (worked / self._turns(number) - self._turn)
+        return Place(self)
 
     def _turns(self, number: int) -> int:
         return math.ceil(number / self._threads)
+
+    def note(self, number: int, worked: float) -> None:
+        """Learn the pace from one that was answered: its number in the line, and seconds."""
+        self._turn += WEIGHT * (worked / self._turns(number) - self._turn)
+
+
+class Place:
+    """The place of one request, from the moment when it is let in until its answer begins.
+
+    Whose body is still on its way, or whose answer is being sent, waits for no thread and makes nobody late.
+
+    Parameters
+    ----------
+    line
+        That it is in.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self._line, self._number, self._left = line, 0, False
+
+    def ready(self) -> None:
+        """Tell that all of the request is there."""
+        if not self._number and not self._left:
+            self._line.ready += 1
+            self._number = self._line.ready
+
+    def leave(self, worked: float | None = None) -> None:
+        """Leave the line, if that was not done before.
+
+        Parameters
+        ----------
+        worked
+            Seconds from the moment when all of the request was there until its answer began; None if that says nothing.
+        """
+        if self._left:
+            return
+        self._left = True
+        self._line.inside -= 1
+        if self._number:
+            self._line.ready -= 1
+            if worked is not None:
+                self._line.note(self._number, worked)

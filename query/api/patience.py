@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from query.api.line import Place
+
 
 RESTARTED = "10"
 """Seconds after which a service that ends may be there again."""
@@ -34,22 +36,18 @@ class Patience:
         Of the request.
     seconds
         From now until the answer begins.
-
-    Attributes
-    ----------
-    worked
-        Seconds from the moment when all of the request was there until the answer began, or was given up; None if its
-        client went away before, or was told before all was there that it is wrong.
+    place
+        In line; it is left when the answer begins.
     """
 
-    def __init__(self, receive: Receive, send: Send, seconds: float) -> None:
+    def __init__(self, receive: Receive, send: Send, seconds: float, place: Place) -> None:
         self._receive, self._send, self._seconds = receive, send, seconds
         self._deadline = Deadline(seconds)
         self._scope = anyio.CancelScope(deadline=anyio.current_time() + seconds)
         self._arrived: asyncio.Queue[Message] = asyncio.Queue(1)
         self._begun = self._gone = False
         self._all_there: float | None = None
-        self.worked: float | None = None
+        self._place = place
 
     async def answer(self, app: ASGIApp, scope: Scope, bounds: Callable[[Receive], Receive]) -> None:
         """Let an application answer; say so if it does not in time.
@@ -85,6 +83,7 @@ class Patience:
         while (message := await self._receive())["type"] != "http.disconnect":
             if not message.get("more_body"):
                 self._all_there = time.monotonic()
+                self._place.ready()
             await self._arrived.put(message)
         self._gone = True
         self._deadline.cancel()
@@ -99,4 +98,4 @@ class Patience:
         await self._send(message)
 
     def _note(self) -> None:
-        self.worked = None if self._all_there is None else time.monotonic() - self._all_there
+        self._place.leave(None if self._all_there is None else time.monotonic() - self._all_there)

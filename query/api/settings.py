@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from embedstore.cores import cores
 from embedstore.errors import SpecError
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ def _jobs_folder() -> Path:
     return Path(state) / "embedstore" / "jobs"
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _threads() -> int:
+    return max(2, min(8, cores()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Settings:
         Origins of other web sites that browsers may call from.
     threads, heavy_threads
         Quick questions that are worked on at once, and those that look at every chip; the others wait. As many as there
-        are cores, and half as many: most of a question holds Python's lock, so more only make each other late.
+        are cores, but from two to eight, and half as many: where Python holds its lock, more make each other late.
     max_in_flight
         Requests that may wait or be worked on; more are told to come again.
     request_seconds
@@ -77,8 +78,8 @@ class Settings:
 
     key_file: Path | None = None
     cors_origins: tuple[str, ...] = ()
-    threads: int = field(default_factory=lambda: max(2, _cores()))
-    heavy_threads: int = field(default_factory=lambda: max(1, _cores() // 2))
+    threads: int = field(default_factory=_threads)
+    heavy_threads: int = field(default_factory=lambda: _threads() // 2)
     max_in_flight: int = 1_000
     request_seconds: float = 60.0
     stop_seconds: float = 30.0

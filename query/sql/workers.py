@@ -82,7 +82,7 @@ class Workers:
         with self._lock:
             if self._closed.is_set():
                 raise SqlError("the session is closed; open another.")
-            worker = self._idle.pop() if self._idle else self._start()
+            worker = self._idle.pop(0) if self._idle else self._start()  # the last may still be starting
         if not worker.alive:
             worker.kill()
             worker = self._start()

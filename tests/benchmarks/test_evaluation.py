@@ -171,6 +171,8 @@ def test_simulated_regions_say_what_a_few_labels_reach_of_all(tmp_path: Path) ->
     assert "with 5,000 labels" in forests
     assert "| water | macro F1 | forest | 50% of 0.80 |" in forests
     assert {f.name for f in tmp_path.iterdir()} == {"few-rcf-alpha.png", "few-rcf-alpha-forest.png"}
+    with pytest.raises(SystemExit, match="5000, 20000"):
+        encoders_simulated.sections([row("knn", 20_000, 0.72), row("knn", 5_000, 0.7)], tmp_path)
     assert encoders_simulated.FOREST not in encoders_simulated.sections([row("knn", 20_000, 0.72)], tmp_path)
 
 

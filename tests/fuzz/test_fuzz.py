@@ -106,13 +106,13 @@ def test_plans_that_somebody_sealed(tmp_path: Path) -> None:
             file._Units(forged)[0]
 
 
-def test_a_work_unit_within_no_area(tmp_path: Path) -> None:
+def test_a_work_unit_whose_area_is_no_wkb(tmp_path: Path) -> None:
     seeds.plans(tmp_path)
     unit = file.units(tmp_path / "plans" / "plan.parquet")[0]
     ring = shapely.to_wkb(shapely.box(0, 0, 1, 1))
     assert unit.expected().count
     for within in (ring[:-8] + b"\x07" * 8, ring[:-1], b""):
-        with pytest.raises(PlanError, match="within no area"):
+        with pytest.raises(PlanError, match="no WKB"):
             replace(unit, within=within).expected()
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
-from rasterio.warp import transform as warp
 from rasterio.windows import Window
 
 from embedstore.errors import RasterError
 from indexer import acquisition, rasters
 from indexer.bands import Bands, describe
+from indexer.lonlat import lonlat
 from indexer.pretrain.modalities import CLASSES, PIXELS
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ class Grid:
         a, b, c, d, e, f = tuple(self.transform)[:6]
         across, down = col * self.zoom[0], row * self.zoom[1]
         x, y = a * across + b * down + c, d * across + e * down + f
-        lon, lat = warp(CRS.from_wkt(self.crs), "OGC:CRS84", x, y)
-        return np.asarray(lon), np.asarray(lat)
+        return lonlat(CRS.from_wkt(self.crs), x, y)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,17 @@ import pytest
 from query.api import Settings
 from query.api.access import Access
 from query.api.gate import Gate
-from query.api.line import BROWSER, MOST, SHORT, SOON, TURNS, Line
+from query.api.line import LEAST, MOST, SHORT, SOON, TURNS, Line, Place
+
+
+def let_in(line: Line) -> Place:
+    """Let one in whose request is all there."""
+    place = line.enter()
+    place.ready()
+    return place
+
+
+BROWSER = LEAST["quick"]
 
 
 class World:
@@ -23,8 +33,8 @@ class World:
     def __init__(self, threads: int) -> None:
         self.line, self.threads = Line("quick", threads), threads
         self.now, self.rng = 0.0, random.Random(0)
-        self.waiting: deque[tuple[float, int]] = deque()
-        self.working: list[tuple[float, float, int]] = []
+        self.waiting: deque[tuple[float, Place]] = deque()
+        self.working: list[tuple[float, float, int, Place]] = []
         self.took: list[float] = []
         self.refused = 0
 
@@ -35,7 +45,7 @@ class World:
             self.now = due
             self._finish(due, service)
             if self.line.admits():
-                self.waiting.append((due, self.line.enter()))
+                self.waiting.append((due, let_in(self.line)))
             else:
                 self.refused += 1
             self._begin(due, service)
@@ -43,13 +53,13 @@ class World:
 
     def _begin(self, now: float, service: float) -> None:
         while self.waiting and len(self.working) < self.threads:
-            came, number = self.waiting.popleft()
-            heapq.heappush(self.working, (now + service, came, number))
+            came, place = self.waiting.popleft()
+            heapq.heappush(self.working, (now + service, came, id(place), place))
 
     def _finish(self, until: float, service: float) -> None:
         while self.working and self.working[0][0] <= until:
-            done, came, number = heapq.heappop(self.working)
-            self.line.leave(number, done - came)
+            done, came, _, place = heapq.heappop(self.working)
+            place.leave(done - came)
             self.took.append(done - came)
             self._begin(done, service)
 
@@ -71,17 +81,40 @@ def test_at_four_times_what_can_be_answered_it_answers_that_much_and_soon(thread
 def test_many_who_come_at_once_may_wait_and_when_they_keep_coming_no_longer(service: float, short: int) -> None:
     line = Line("quick", 2)
     for _ in range(50):
-        line.leave(line.enter(), service)
-    while line.admits():
-        line.enter()
-    waiting = 9 if short > BROWSER else 0  # who would wait for more than SOON is not let in at any time
-    assert line.inside == short + waiting
+        let_in(line).leave(service)
+    for _ in range(2):  # the second time after the line was empty: what was before says nothing
+        inside = []
+        while line.admits():
+            inside.append(let_in(line))
+        waiting = 9 if short > BROWSER else 0  # who would wait for more than SOON is not let in at any time
+        assert len(inside) == line.inside == short + waiting
+        for _ in range(50):
+            assert not line.admits()
+        while len(inside) > short:
+            number = len(inside)
+            inside.pop().leave(service * -(-number // 2))
+            assert number - 1 <= short or not line.admits()
+        while inside:
+            inside.pop(0).leave()
+
+
+def test_requests_on_their_way_and_answers_being_sent_make_nobody_wait() -> None:
+    line = Line("quick", 2)
     for _ in range(50):
-        line.admits()
-    while line.inside > short:
-        line.leave(line.inside, service * -(-line.inside // 2))
-        assert line.inside <= short or not line.admits()
-    assert line.inside == short
+        let_in(line).leave(1.0)
+    coming = [line.enter() for _ in range(20)]
+    working = []
+    while line.admits():
+        working.append(let_in(line))
+    assert (len(working), line.inside) == (BROWSER, 20 + BROWSER)
+    working.pop().leave(1.0)  # its answer begins
+    assert line.admits()
+    coming.pop().ready()
+    assert not line.admits()
+    for place in (*coming, *working):
+        place.leave()
+        place.leave()
+    assert (line.inside, line.ready) == (1, 1)
 
 
 @pytest.mark.parametrize("service", [0.002, 0.2])
@@ -105,20 +138,21 @@ def test_it_recovers_from_a_stall() -> None:
 def test_as_many_as_there_are_turns_are_let_in_whatever_they_take() -> None:
     line = Line("heavy", 2)
     for _ in range(50):
-        line.leave(line.enter(), 60.0)
+        let_in(line).leave(60.0)
     for _ in range(2 * TURNS):
         assert line.admits()
-        line.enter()
+        let_in(line)
     assert not line.admits()
 
 
 def test_however_quick_they_are_no_more_than_the_most_are_let_in() -> None:
     line = Line("sql", 3)
-    for _ in range(3 * MOST["sql"]):
+    for number in range(3 * MOST["sql"]):
         assert line.admits()
-        line.leave(line.enter(), None)
-        line.enter()
-    assert (line.inside, line.admits()) == (24, False)
+        place = line.enter()
+        if number % 2:
+            place.ready()
+    assert (line.inside, line.ready, line.admits()) == (24, 12, False)
 
 
 def asked(gate: Gate, path: str) -> tuple[int, dict[bytes, bytes]]:
@@ -148,21 +182,23 @@ def test_who_comes_beyond_a_line_is_told_so_before_anything_is_read(monkeypatch:
         reached.append(scope["path"])
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    gate = Gate(app, Settings(heavy_threads=1), Access(None))
-    heavy = gate._lines["heavy"]
+    gate = Gate(app, Settings(threads=2, heavy_threads=1, max_in_flight=100), Access(None))
+    heavy, quick = gate._lines["heavy"], gate._lines["quick"]
     for _ in range(TURNS):
-        heavy.leave(heavy.enter(), 60.0)
+        let_in(heavy).leave(60.0)
     while heavy.admits():
-        heavy.enter()
+        let_in(heavy)
     status, headers = asked(gate, "/collections/a/heatmap")
     assert (status, headers[b"retry-after"]) == (503, b"1")
     assert not reached
     monkeypatch.setattr("query.api.patience.Patience._watch", lambda _: asyncio.sleep(0))
     assert asked(gate, "/collections/a/search")[0] == 200, "other kinds have lines of their own"
-    quick = gate._lines["quick"]
-    while quick.inside < 64 * Settings().threads:
+    assert (quick.inside, gate._in_flight) == (0, 0)
+    while quick.inside < 2 * MOST["quick"]:
         quick.enter()
     assert asked(gate, "/collections/a/search")[0] == 503
+    gate._in_flight = 100
+    assert asked(gate, "/collections/a/sql")[0] == 503
     assert asked(gate, "/healthz")[0] == 200, "nobody takes a busy service for a dead one"
     assert reached == ["/collections/a/search", "/healthz"]
-    assert heavy.inside == TURNS
+    assert heavy.inside == LEAST["heavy"]

@@ -61,7 +61,7 @@ def processes(session: Session) -> list[subprocess.Popen[bytes]]:
     return [worker._process for worker in session._answers._idle]  # type: ignore[union-attr]
 
 
-def test_no_statement_waits_for_a_worker_to_start_but_the_first(engine: Engine) -> None:
+def test_as_many_workers_as_statements_run_at_once_are_started_ahead(engine: Engine) -> None:
     with Session(engine, Limits(seconds=30)) as session, ThreadPoolExecutor(2) as pool:
         ahead = {process.pid for process in processes(session)}
         assert len(ahead) == 2
@@ -77,6 +77,19 @@ def test_a_worker_that_died_is_replaced(engine: Engine) -> None:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
         assert session.query(ask).equals(expected)
+
+
+def test_who_comes_after_a_lost_worker_does_not_wait_for_the_one_in_its_place(engine: Engine) -> None:
+    with Session(engine, Limits(seconds=30)) as session:
+        session.query("SELECT 1")
+        first, second = processes(session)
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+        session.query("SELECT 1")  # takes the place of the lost one, at the end
+        in_its_place = processes(session)[-1]
+        assert (processes(session)[0], in_its_place == first) == (second, False)
+        session.query("SELECT 1")
+        assert processes(session) == [in_its_place, second]
 
 
 def test_more_statements_than_workers_wait_their_turn(engine: Engine) -> None:
