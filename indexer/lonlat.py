@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 from rasterio.warp import transform
+
+from embedstore.errors import RasterError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -26,10 +30,20 @@ def lonlat(crs: Any, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], N
         As rasterio takes it.
     x, y
         Positions in it, each of shape (n,).
+
+    Raises
+    ------
+    RasterError
+        If PROJ gives up.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     known = (np.abs(x) <= FARTHEST) & (np.abs(y) <= FARTHEST)  # NaN is not
     lon, lat = np.full(x.shape, np.inf), np.full(x.shape, np.inf)
     if known.any():
-        lon[known], lat[known] = transform(crs, "OGC:CRS84", x[known], y[known])
+        try:
+            lon[known], lat[known] = transform(crs, "OGC:CRS84", x[known], y[known])
+        except (RasterioError, CPLE_BaseError) as error:
+            raise RasterError(
+                f"positions in {crs} cannot be told in degrees: {str(error).rstrip('.')}. Is the CRS right?"
+            ) from error
     return lon, lat

@@ -9,7 +9,7 @@ import pytest
 import shapely
 from pyproj import Transformer
 
-from embedstore.errors import EmbeddingsError
+from embedstore.errors import EmbeddingsError, RasterError
 from indexer.importers import footprints
 from indexer.lonlat import FARTHEST, lonlat
 
@@ -35,3 +35,8 @@ def test_footprints_far_off_the_earth_are_refused() -> None:
     shapes = np.array([shapely.box(5e5, 5e6, 5.01e5, 5.001e6), shapely.box(-1e300, 0, 1, 1)], object)
     with pytest.raises(EmbeddingsError, match=r"row 1 .* not on Earth"):
         footprints.polygons(shapes, "EPSG:32633", np.arange(2), Path("a.parquet"))
+
+
+def test_what_proj_gives_up_is_told() -> None:
+    with pytest.raises(RasterError, match="EPSG:32633 cannot be told in degrees"):
+        lonlat("EPSG:32633", np.full(50, 9e8), np.full(50, 5e6))
