@@ -330,10 +330,13 @@ def pixel_sides(path: Path, source: Any) -> tuple[float, float]:
         lon, lat = _lonlat(source.crs, source.transform, np.array([col, col + 1, col]), np.array([row, row, row + 1]))
     except GDAL_ERRORS as error:
         raise RasterError(f"the CRS of {path} does not lead to longitude and latitude: {error}.") from error
+    nowhere = f"the centre of {path} lies nowhere on Earth; its CRS or geotransform is wrong."
+    if not np.isfinite([lon, lat]).all():
+        raise RasterError(nowhere)
     x, y = np.radians(lon), np.radians(lat)
     normal = SEMI_MAJOR / np.sqrt(1 - ECCENTRICITY2 * np.sin(y) ** 2)
     place = normal * np.array([np.cos(y) * np.cos(x), np.cos(y) * np.sin(x), (1 - ECCENTRICITY2) * np.sin(y)])
     sides = np.linalg.norm(place[:, 1:] - place[:, :1], axis=0)
     if not (np.isfinite(sides).all() and sides.min() > 0):
-        raise RasterError(f"the centre of {path} lies nowhere on Earth; its CRS or geotransform is wrong.")
+        raise RasterError(nowhere)
     return float(sides[0]), float(sides[1])

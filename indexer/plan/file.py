@@ -144,7 +144,10 @@ def read(path: str | Path) -> Plan:
     seal = str(said.get("sha256"))
     if len(seal) != len(UNSEALED) or _digest(_with_seal(data, seal, UNSEALED)) != seal:
         raise PlanError(f"the plan {path} is not as it was written. Make it again with `embedstore plan`.")
-    return Plan(_Units(table), said["parameters"], said["estimate"])
+    parameters, estimate = said.get("parameters"), said.get("estimate")
+    if not (isinstance(parameters, dict) and isinstance(estimate, dict)):
+        raise PlanError(f"the plan {path} does not say what it was made with. Make it again with `embedstore plan`.")
+    return Plan(_Units(table), parameters, estimate)
 
 
 def _parquet(table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:

@@ -106,6 +106,20 @@ def test_plans_that_somebody_sealed(tmp_path: Path) -> None:
             file._Units(forged)[0]
 
 
+@pytest.mark.parametrize("lost", ["parameters", "estimate"])
+def test_a_plan_that_does_not_say_what_it_was_made_with(tmp_path: Path, lost: str) -> None:
+    seeds.plans(tmp_path)
+    path = tmp_path / "plans" / "plan.parquet"
+    table = pq.read_table(path)
+    said = json.loads(table.schema.metadata[file.KEY])
+    for value in (None, [1]):
+        forged = {**said, lost: value, "sha256": file.UNSEALED}
+        data = file._parquet(table, {**table.schema.metadata, file.KEY: json.dumps(forged).encode()})
+        path.write_bytes(file._with_seal(data, file.UNSEALED, file._digest(data)))
+        with pytest.raises(PlanError, match="what it was made with"):
+            file.read(path)
+
+
 def test_a_work_unit_whose_area_is_no_wkb(tmp_path: Path) -> None:
     seeds.plans(tmp_path)
     unit = file.units(tmp_path / "plans" / "plan.parquet")[0]
