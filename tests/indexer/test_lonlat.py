@@ -24,7 +24,7 @@ def test_positions_are_those_of_proj(crs: str) -> None:
 
 
 @pytest.mark.parametrize("far", [1e300, -1e18, 2 * FARTHEST, np.inf, np.nan])
-@pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:4326"])
+@pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:3857", "EPSG:4326"])
 def test_numbers_that_are_no_position_take_no_time(crs: str, far: float) -> None:
     lon, lat = lonlat(crs, [far, 10.0, 10.0], [45.0, far, 45.0])
     assert np.isinf([lon[0], lat[0], lon[1], lat[1]]).all()
