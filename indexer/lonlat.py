@@ -21,8 +21,8 @@ FARTHEST = 1e9
 def lonlat(crs: Any, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return longitude and latitude (WGS 84, degrees) of positions, each of shape (n,).
 
-    Infinite where a CRS does not reach, and where no CRS does: with such numbers as damaged files hold GDAL may not come
-    to an end (seen for 1e140 metres in EPSG:3857).
+    Infinite where a CRS does not reach, and where no CRS does: with such numbers as damaged files hold GDAL may not
+    come to an end (seen for 1e140 metres in EPSG:3857).
 
     Parameters
     ----------
