@@ -6,8 +6,8 @@ Encoding: seconds = a + b chips. Bytes: b chips. Index: seconds = a + b rows + c
 lists as :meth:`embedstore.spec.IndexSpec.for_rows` says: training compares a sample of so many rows a list with all
 lists, filling every row with all lists, and calibration looks at every row. Each is fitted to its own stages, so that
 one's noise is not another's growth. A question: milliseconds = a + b sqrt(rows) + c rows, for a probed list holds
-sqrt(rows) / 4 codes, and more lists are probed for the same recall among more rows. Each fit is of least relative
-squares with no negative coefficient.
+sqrt(rows) / 4 codes, and more lists are probed for the same recall among more rows; the processor's caches are filled
+with something else before each. Each fit is of least relative squares with no negative coefficient.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ LARGER = 10
 STEPS = (4, 2, 1)
 """The runs that are fitted: the largest divided by these."""
 CHIP = 64
+ASKED = 3
+"""Rounds of questions for each round of builds."""
 
 
 def lists(rows: float) -> int:
@@ -119,54 +121,55 @@ def encoding(tiles: Sequence[int], rounds: int, folder: Path) -> list[dict[str, 
         path.write_bytes(render(path.stem))
     empty, store = folder / "empty", folder / "encoded"
     encode(scenes[:1], empty, chip_size=CHIP)
-    rows = []
-    for count in tiles:
-        took = []
-        for _ in range(rounds):
+    runs: list[list[dict[str, Any]]] = [[] for _ in tiles]
+    for _ in range(rounds):
+        for count, of in zip(tiles, runs, strict=True):
             shutil.rmtree(store, ignore_errors=True)
             shutil.copytree(empty, store)
             began = time.perf_counter()
             done = encode(scenes[:: len(scenes) // count][:count], store)  # of all regions, however few
-            took.append(time.perf_counter() - began)
-        there = sum(f.size for f in Store.open(store).table.files())
-        chips = done.chips + done.already_there
-        rows.append(
-            {"chips": done.chips, "encode_s": statistics.median(took), "table_bytes": there * done.chips / chips}
-        )
+            took = time.perf_counter() - began
+            there = sum(f.size for f in Store.open(store).table.files())
+            share = done.chips / (done.chips + done.already_there)
+            of.append({"chips": done.chips, "encode_s": took, "table_bytes": there * share})
     for path in scenes:
         path.unlink()
-    return rows
+    return [{**of[-1], "encode_s": statistics.median(run["encode_s"] for run in of)} for of in runs]
 
 
 def indexing(counts: Sequence[int], dimension: int, rounds: int, folder: Path) -> list[dict[str, Any]]:
-    """Index so many rows of a landscape of vectors; return seconds, bytes, and the median time of a question."""
+    """Index so many rows of a landscape of vectors; return seconds, bytes, and the median time of a question.
+
+    Sizes take turns, so that a machine that is slow for a while is slow for all of them. A question finds the
+    processor's caches filled with something else: they hold all of a small index and next to nothing of a large one.
+    """
     queries = landscape.rows(scale.QUERIES, dimension, scale.QUERY_SEED).vectors
-    rows = []
-    for count in counts:
-        empty, store = folder / "vectors", folder / "indexed"
-        landscape.store(empty, count, dimension)
-        took: list[dict[str, float]] = []
-        asked = []
-        for _ in range(rounds):
+    stores = [folder / f"indexed-{count}" for count in counts]
+    builds: list[list[tuple[dict[str, float], float]]] = [[] for _ in counts]
+    for _ in range(rounds):
+        for count, store, of in zip(counts, stores, builds, strict=True):
             shutil.rmtree(store, ignore_errors=True)
-            shutil.copytree(empty, store)
+            landscape.store(store, count, dimension)
             built, peak = alone.run("benchmarks.build:index", store)
-            took.append(built["seconds"])
-            asked.append(scale.once(store, queries, folder))
+            of.append((built["seconds"], peak))
+    asked: list[list[dict[str, Any]]] = [[] for _ in counts]
+    for _ in range(ASKED * rounds):
+        for store, told in zip(stores, asked, strict=True):
+            told.append(scale.once(store, queries, folder, cold=True))
+    rows = []
+    for count, store, of, told in zip(counts, stores, builds, asked, strict=True):
         Store.open(store).vacuum(0)
-        on_disk = sum(p.stat().st_size for p in (store / "_index").rglob("*") if p.is_file())
         rows.append(
             {
                 "rows": count,
-                "stages": {stage: statistics.median(t[stage] for t in took) for stage in took[0]},
-                "build_peak_gb": peak,
-                "index_bytes": on_disk,
-                "query_ms": statistics.median(a["p50_ms"] for a in asked),
-                "anon_gb": asked[-1]["anon_gb"],
-                "recall@10": asked[-1]["recall@10"],
+                "stages": {stage: statistics.median(took[stage] for took, _ in of) for stage in of[0][0]},
+                "build_peak_gb": of[-1][1],
+                "index_bytes": sum(p.stat().st_size for p in (store / "_index").rglob("*") if p.is_file()),
+                "query_ms": statistics.median(a["p50_ms"] for a in told),
+                "anon_gb": told[-1]["anon_gb"],
+                "recall@10": told[-1]["recall@10"],
             }
         )
-        shutil.rmtree(empty)
         shutil.rmtree(store)
     return rows
 

@@ -176,9 +176,9 @@ def growth(watched: Sequence[dict[str, float]], what: str) -> float:
 
 
 async def rebuilt(store: Path) -> None:
-    """Build the index anew, in a process of its own, and wait until the service has moved on."""
+    """Build the index anew, in a process of its own that gives way, and wait until the service has moved on."""
     code = "import sys; from indexer import build; build.GROWTH = 0.0; build.build(sys.argv[1])"
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(store))
+    process = await asyncio.create_subprocess_exec("nice", sys.executable, "-c", code, str(store))
     if await process.wait():
         raise SystemExit("the index could not be built under load")
     await asyncio.sleep(15)  # the service looks every ten seconds

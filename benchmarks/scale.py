@@ -29,26 +29,35 @@ K = 10
 RECALL = 0.95
 QUERY_SEED = 1_000_003
 BLOCK = 16_384
+CACHES = 1 << 28
+"""Bytes that no processor's caches hold."""
 
 
-def ask(store: str, queries: str) -> dict[str, Any]:
-    """Open a store, ask, and return times in ms, memory in 1e9 bytes, and the scores of those to be judged."""
+def ask(store: str, queries: str, cold: str = "") -> dict[str, Any]:
+    """Open a store, ask, and return times in ms, memory in 1e9 bytes, and the scores of those to be judged.
+
+    With `cold`, only those to be judged are asked, and before each of them the processor's caches are filled with
+    something else.
+    """
     from benchmarks.peers import memory
     from embedstore.extras import faiss
     from query import Engine
 
     faiss().omp_set_num_threads(1)
-    vectors = np.load(queries)
+    vectors = np.load(queries)[: JUDGED if cold else None]
+    other = np.ones(CACHES if cold else 0, np.uint8).view(np.int64)
     times, scores = [], []
     began = time.perf_counter()
     engine = Engine(store)
     for query in vectors:
+        other.sum()
         start = time.perf_counter()
         hits = engine.search(query, k=K, recall=RECALL)
         times.append(1e3 * (time.perf_counter() - start))
         if len(times) == 1:
             first = 1e3 * (time.perf_counter() - began)
         scores.append(hits.scores.tolist())
+    del other
     return {
         "first_answer_ms": first,
         "p50_ms": float(np.median(times[WARM:])),
@@ -72,11 +81,11 @@ def exact(store: Path, queries: NDArray[np.float32]) -> Truth:
     return Truth.of(best)
 
 
-def once(store: Path, queries: NDArray[np.float32], scratch: Path) -> dict[str, Any]:
+def once(store: Path, queries: NDArray[np.float32], scratch: Path, *, cold: bool = False) -> dict[str, Any]:
     """Ask a store in a fresh process, and judge its answers."""
     file = scratch / "queries.npy"
     np.save(file, queries)
-    told, _ = alone.run("benchmarks.scale:ask", store, file)
+    told, _ = alone.run("benchmarks.scale:ask", store, file, *["cold"] * cold)
     kth = exact(store, queries[:JUDGED]).kth
     right = [np.count_nonzero(np.array(s) >= t - TIE) for s, t in zip(told.pop("scores"), kth, strict=True)]
     return {**told, "recall@10": float(np.mean(np.minimum(right, K))) / K}

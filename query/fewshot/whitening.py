@@ -46,16 +46,20 @@ class Whitening:
         np.add.at(means, codes, vectors)
         means /= count[:, None]
         within = (vectors - means[codes]) / np.sqrt(count * len(count))[codes][:, None]
-        covariance = within.T @ within
-        spread = float(np.trace(covariance)) / len(covariance)
-        if spread <= TINY:  # one label a class: nothing is known of how a class varies
-            return cls(means.mean(axis=0), np.eye(len(covariance), dtype=vectors.dtype))
+        values, turns = _spread(within)
+        size = within.shape[1]
+        mean = float(values.sum()) / size
+        if mean <= TINY:  # one label a class: nothing is known of how a class varies
+            return cls(means.mean(axis=0), np.eye(size, dtype=vectors.dtype))
         shrinkage = ledoit_wolf_shrinkage(within, assume_centered=True)
-        covariance *= 1 - shrinkage
-        covariance.flat[:: len(covariance) + 1] += shrinkage * spread
-        values, axes = np.linalg.eigh(covariance)
+        round_ = shrinkage * mean
+        values = (1 - shrinkage) * values + round_
         floor = max(float(values[-1]), 0.0) * 1e-6  # a direction that no label varies in
-        return cls(means.mean(axis=0), axes / np.sqrt(np.maximum(values, floor) / spread))
+        rest, scales = (np.sqrt(mean / np.maximum(v, floor)) for v in (round_, values))
+        # where the labels do not vary, every turn is as good as another; this one keeps all else in place
+        axes = (turns * (scales - rest)) @ turns.T
+        axes.flat[:: size + 1] += rest
+        return cls(means.mean(axis=0), axes.astype(vectors.dtype, copy=False))
 
     def __call__(self, vectors: Floats) -> Floats:
         """Return vectors of length one, shape (n, d), whose cosines are the metric; what is all centre stays 0."""
@@ -63,3 +67,18 @@ class Whitening:
         length = np.sqrt(np.einsum("ij,ij->i", turned, turned))
         turned /= np.maximum(length, TINY)[:, None]
         return turned
+
+
+def _spread(within: Floats) -> tuple[Floats, Floats]:
+    """Return the variances of vectors, shape (n, d), along the axes of their covariance, smallest first, and the axes.
+
+    Shapes (r,) and (d, r); fewer vectors than dimensions, as labels are, need only a matrix of n rows, and vary in no
+    other direction.
+    """
+    count, size = within.shape
+    if count >= size:
+        values, turns = np.linalg.eigh(within.T @ within)
+        return np.maximum(values, 0), turns
+    values, mixes = np.linalg.eigh(within @ within.T)
+    some = values > count * np.finfo(values.dtype).eps * max(values[-1], TINY)
+    return values[some], within.T @ mixes[:, some] / np.sqrt(values[some])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.covariance import ledoit_wolf
 from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -131,6 +132,21 @@ def test_whitening_evens_out_the_classes_own_variation() -> None:
     assert np.ptp(within.std(axis=0)) / within.std() < 0.4
     assert np.ptp(raw.std(axis=0)) / raw.std() > 0.4
     assert np.linalg.norm(metric(vectors), axis=1) == pytest.approx(np.ones(1200))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("labels", "size"), [(4, 16), (10, 256), (40, 32), (32, 32), (300, 24)])
+def test_whitening_is_the_inverse_of_the_shrunk_covariance(labels: int, size: int, dtype: type) -> None:
+    rng = np.random.default_rng(labels)
+    vectors = rng.normal(size=(labels, size)) @ np.diag(np.linspace(0.2, 2, size))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(dtype)
+    codes = np.arange(labels) % 2
+    metric = Whitening.fit(vectors, codes)
+    within = np.concatenate([(v := vectors[codes == c]) - v.mean(axis=0) for c in (0, 1)]) / np.sqrt(labels)
+    found = metric.axes @ metric.axes.T
+    assert found.dtype == dtype
+    expected = np.linalg.inv(ledoit_wolf(within, assume_centered=True)[0])
+    assert found / np.trace(found) == pytest.approx(expected / np.trace(expected), rel=1e-3, abs=1e-5)
 
 
 def test_nearest_equals_brute_force_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
