@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 
 from query.api.access import Access
 from query.api.budget import Budgets
-from query.api.line import Line
+from query.api.line import Crowd, Line
 from query.api.patience import Patience
 from query.api.problems import Problem, respond
 from query.api.settings import STATEMENTS
@@ -52,7 +52,8 @@ class Gate:
             "watch": settings.threads,
         }
         self._in_flight = 0
-        self._lines = {kind: Line(kind, count) for kind, count in threads.items()}
+        crowd, aside = Crowd(), Crowd()
+        self._lines = {k: Line(k, count, aside if k == "watch" else crowd) for k, count in threads.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or say why not."""

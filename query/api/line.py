@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-SOON = 0.25
+SOON = 0.5
 """Seconds within which a request that is let in should be answered."""
 SHORT = 0.05
 """Seconds within which it should be while more come than can be answered: then waiting longer helps nobody."""
 TURNS = 2
 """Turns of the threads for which requests are let in even then: what is worked on, and what is next."""
-LEAST = {"quick": 6, "heavy": 4}
-"""Requests that are let in even then, by kind: as many as a browser sends at once, and what is worth waiting for."""
+LEAST = 6
+"""Requests that are let in at other times, whatever they take: as many as a browser sends at once."""
 MOST = {"quick": 64, "heavy": 8, "sql": 8, "watch": 8}
 """Requests that are let in for each thread, by kind, however quick they are."""
 WEIGHT = 0.1
@@ -19,16 +19,33 @@ WEIGHT = 0.1
 NEWEST = 0.05
 """Weight of the newest request in the share of those that find the short line full."""
 CROWD = 0.4
-"""Share of them, since somebody last found the line empty, above which more come than can be answered."""
+"""Share of them above which more come than can be answered."""
+CALM = 0.6
+"""What is left of that share whenever somebody finds nobody else there."""
+
+
+class Crowd:
+    """Whether more come than can be answered, whatever they ask: all lines share the cores."""
+
+    def __init__(self) -> None:
+        self.ready = 0
+        self._share = 0.0
+
+    def grows(self, *, short: bool) -> bool:
+        """Note that one more has come, whether it found its line short, and tell whether too many do not."""
+        if not self.ready:
+            self._share *= CALM
+        self._share += NEWEST * ((not short) - self._share)
+        return self._share > CROWD
 
 
 class Line:
     """Requests of one kind that wait or are worked on.
 
-    It may grow while many come at once, and is short while many of those that come find it no shorter: under more load
-    than can be answered a line of any length is always full, and its length only makes late what it lets in (the
-    standing queue of RFC 8289). Whoever comes beyond it is better told at once than answered late, and costs next to
-    nothing.
+    It may grow while many come at once, and is short while many of those that come, to any line, find theirs no
+    shorter: under more load than can be answered a line of any length is always full, and its length only makes late
+    what it lets in (the standing queue of RFC 8289). Whoever comes beyond it is better told at once than answered
+    late, and costs next to nothing.
 
     Parameters
     ----------
@@ -36,23 +53,22 @@ class Line:
         Of :data:`MOST`.
     threads
         Requests of the kind that are worked on at once.
+    crowd
+        Of this line and of those that it shares the cores with.
     """
 
-    def __init__(self, kind: str, threads: int) -> None:
-        self._threads, self._most = threads, threads * MOST[kind]
-        self._least = max(TURNS * threads, LEAST.get(kind, 0))
+    def __init__(self, kind: str, threads: int, crowd: Crowd) -> None:
+        self._threads, self._most, self.crowd = threads, threads * MOST[kind], crowd
         self.inside = self.ready = 0
-        self._turn = self._crowd = 0.0
+        self._turn = 0.0
 
     def admits(self) -> bool:
         """Note that one more has come, and tell whether it is let in."""
-        if not self.ready:
-            self._crowd = 0.0
         due = self._turns(self.ready + 1) * self._turn
-        short = self.ready < self._least or due <= SHORT
-        self._crowd += NEWEST * ((not short) - self._crowd)
-        room = short or (due <= SOON and self._crowd <= CROWD)
-        return room and self.inside < self._most
+        short = self.ready < TURNS * self._threads or due <= SHORT
+        soon = self.ready < LEAST or due <= SOON
+        crowded = self.crowd.grows(short=short)
+        return (short or (soon and not crowded)) and self.inside < self._most
 
     def enter(self) -> Place:
         """Let one in."""
@@ -85,6 +101,7 @@ class Place:
         """Tell that all of the request is there."""
         if not self._number and not self._left:
             self._line.ready += 1
+            self._line.crowd.ready += 1
             self._number = self._line.ready
 
     def leave(self, worked: float | None = None) -> None:
@@ -101,5 +118,6 @@ class Place:
         self._line.inside -= 1
         if self._number:
             self._line.ready -= 1
+            self._line.crowd.ready -= 1
             if worked is not None:
                 self._line.note(self._number, worked)

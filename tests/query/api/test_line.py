@@ -14,7 +14,7 @@ import pytest
 from query.api import Settings
 from query.api.access import Access
 from query.api.gate import Gate
-from query.api.line import LEAST, MOST, SHORT, SOON, TURNS, Line, Place
+from query.api.line import LEAST, MOST, SHORT, SOON, TURNS, Crowd, Line, Place
 
 
 def let_in(line: Line) -> Place:
@@ -24,14 +24,11 @@ def let_in(line: Line) -> Place:
     return place
 
 
-BROWSER = LEAST["quick"]
-
-
 class World:
     """Requests at random moments, and threads that take the same time for each."""
 
     def __init__(self, threads: int) -> None:
-        self.line, self.threads = Line("quick", threads), threads
+        self.line, self.threads = Line("quick", threads, Crowd()), threads
         self.now, self.rng = 0.0, random.Random(0)
         self.waiting: deque[tuple[float, Place]] = deque()
         self.working: list[tuple[float, float, int, Place]] = []
@@ -72,41 +69,67 @@ def test_at_four_times_what_can_be_answered_it_answers_that_much_and_soon(thread
     world.run(10 * SOON + 50 * service, 4 * capacity, service)  # until the first that came have been answered
     world.run(3000 * service, 4 * capacity, service)
     assert len(world.took) >= 0.95 * capacity * 3000 * service
-    turns = max(TURNS, -(-BROWSER // threads))
-    assert np.quantile(world.took, 0.99) <= 1.5 * max(SHORT, turns * service)
+    assert np.quantile(world.took, 0.99) <= 1.5 * max(SHORT, TURNS * service)
     assert world.refused > len(world.took)
 
 
-@pytest.mark.parametrize(("service", "short"), [(0.002, 50), (0.01, 10), (0.1, BROWSER), (2.0, BROWSER)])
-def test_many_who_come_at_once_may_wait_and_when_they_keep_coming_no_longer(service: float, short: int) -> None:
-    line = Line("quick", 2)
+@pytest.mark.parametrize(("service", "short", "long"), [(0.002, 50, 59), (0.01, 10, 19), (0.1, 4, 10), (2.0, 4, 6)])
+def test_many_who_come_at_once_may_wait_and_when_they_keep_coming_no_longer(
+    service: float, short: int, long: int
+) -> None:
+    line = Line("quick", 2, Crowd())
     for _ in range(50):
         let_in(line).leave(service)
-    for _ in range(2):  # the second time after the line was empty: what was before says nothing
+    for _ in range(2):
+        for _ in range(5):  # come alone: what was before says nothing any more
+            assert line.admits()
+            let_in(line).leave(service)
         inside = []
         while line.admits():
             inside.append(let_in(line))
-        waiting = 9 if short > BROWSER else 0  # who would wait for more than SOON is not let in at any time
-        assert len(inside) == line.inside == short + waiting
+        assert len(inside) == line.inside == long
         for _ in range(50):
             assert not line.admits()
         while len(inside) > short:
-            number = len(inside)
-            inside.pop().leave(service * -(-number // 2))
-            assert number - 1 <= short or not line.admits()
+            assert not line.admits()
+            inside.pop().leave(service * -(-len(inside) // 2))
+        inside.pop().leave(service * short / 2)
+        assert line.admits()
         while inside:
             inside.pop(0).leave()
 
 
+def test_where_one_line_is_crowded_none_grows_for_all_share_the_cores() -> None:
+    crowd = Crowd()
+    quick, heavy = Line("quick", 2, crowd), Line("heavy", 1, crowd)
+    for line in (quick, heavy):
+        for _ in range(50):
+            let_in(line).leave(0.1)
+    waiting = [let_in(heavy) for _ in range(TURNS)]
+    assert heavy.admits(), "this one alone may be as long as is answered soon"
+    waiting += [let_in(quick) for _ in range(TURNS * 2)]
+    while quick.admits():
+        pass
+    assert not heavy.admits()
+    while waiting:
+        waiting.pop().leave()
+    for _ in range(5):
+        assert quick.admits()
+        let_in(quick).leave(0.1)
+    for _ in range(TURNS):
+        let_in(heavy)
+    assert heavy.admits(), "since then some came alone"
+
+
 def test_requests_on_their_way_and_answers_being_sent_make_nobody_wait() -> None:
-    line = Line("quick", 2)
+    line = Line("quick", 2, Crowd())
     for _ in range(50):
         let_in(line).leave(1.0)
     coming = [line.enter() for _ in range(20)]
     working = []
     while line.admits():
         working.append(let_in(line))
-    assert (len(working), line.inside) == (BROWSER, 20 + BROWSER)
+    assert (len(working), line.inside) == (LEAST, 20 + LEAST)
     working.pop().leave(1.0)  # its answer begins
     assert line.admits()
     coming.pop().ready()
@@ -114,7 +137,7 @@ def test_requests_on_their_way_and_answers_being_sent_make_nobody_wait() -> None
     for place in (*coming, *working):
         place.leave()
         place.leave()
-    assert (line.inside, line.ready) == (1, 1)
+    assert (line.inside, line.ready, line.crowd.ready) == (1, 1, 1)
 
 
 @pytest.mark.parametrize("service", [0.002, 0.2])
@@ -135,18 +158,18 @@ def test_it_recovers_from_a_stall() -> None:
     assert world.refused <= 0.01 * len(world.took)
 
 
-def test_as_many_as_there_are_turns_are_let_in_whatever_they_take() -> None:
-    line = Line("heavy", 2)
+def test_as_many_as_a_browser_sends_are_let_in_whatever_they_take() -> None:
+    line = Line("heavy", 2, Crowd())
     for _ in range(50):
         let_in(line).leave(60.0)
-    for _ in range(2 * TURNS):
+    for _ in range(LEAST):
         assert line.admits()
         let_in(line)
     assert not line.admits()
 
 
 def test_however_quick_they_are_no_more_than_the_most_are_let_in() -> None:
-    line = Line("sql", 3)
+    line = Line("sql", 3, Crowd())
     for number in range(3 * MOST["sql"]):
         assert line.admits()
         place = line.enter()
@@ -201,4 +224,4 @@ def test_who_comes_beyond_a_line_is_told_so_before_anything_is_read(monkeypatch:
     assert asked(gate, "/collections/a/sql")[0] == 503
     assert asked(gate, "/healthz")[0] == 200, "nobody takes a busy service for a dead one"
     assert reached == ["/collections/a/search", "/healthz"]
-    assert heavy.inside == LEAST["heavy"]
+    assert heavy.inside == LEAST
