@@ -27,7 +27,7 @@ def is_simulated(task: str) -> bool:
 def sections(rows: Rows, pictures: Path) -> str:
     """Return the sections that there are results for and draw their pictures, one a region and encoder.
 
-    Forests have one of their own: they take so long to learn that they are measured with fewer labels.
+    Forests have one of their own: they take so long to learn that they are measured apart.
 
     Parameters
     ----------
