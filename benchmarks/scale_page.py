@@ -73,8 +73,10 @@ Ray's own files lie in `/tmp/ray`; its usage report and its dashboard are off. I
 - A commit takes longer the more files there are: of 64 chips each, the twentieth took 0.03 s of one core, the four
   hundredth 0.14 s. So work units that are done wait for one another until commits take a tenth of the time; what waits
   is encoded again if the head dies.
-- The time of a question cannot be foretold so far: by November 2026 four checks of it were off by +4, +29, +138
-  (beside other work) and -38 % (medians of six processes).
+- The time of a question cannot be foretold so far: by November 2026 five checks of it were off by +4, +29, +138
+  (beside other work), -38 (medians of six processes) and +80 % (caches filled with something else before each question,
+  sizes in turns). A sixth, fitted to 25, 50 and 100 thousand rows by the number of lists and their length instead, was
+  off by -53 % at a million. How many lists are probed, and how many codes are scored again, goes by steps.
 - All work units are listed before the first starts, about 2 kB each on the head.
 - Workers that join after a command began are used by the next.
 """
