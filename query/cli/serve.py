@@ -12,9 +12,6 @@ from query.cli.screen import say
 
 KEEP_ALIVE = 75
 """Seconds for which a connection without requests is kept: longer than clients keep theirs, so that they close it."""
-SWITCH_SECONDS = 0.001
-"""After which a thread hands on Python's lock, a fifth of what is usual: whoever takes and refuses requests waits for
-it a few times for each."""
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +30,6 @@ def serve(
     """Serve stores over HTTP, with a map at /. Limits come from EMBEDSTORE_… variables; see docs/service.md."""
     import os
     import signal
-    import sys
 
     from query.api.access import refuse_open_door
     from query.api.settings import Settings
@@ -50,7 +46,6 @@ def serve(
     app = create_app(stores, settings)
     say(f"serving {', '.join(s.absolute().name for s in stores)} at http://{host}:{port}, documentation at /docs")
     signal.signal(signal.SIGTERM, _end)
-    sys.setswitchinterval(SWITCH_SECONDS)
     uvicorn.run(
         app,
         host=host,
