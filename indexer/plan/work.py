@@ -84,6 +84,11 @@ class Source:
         Per cent of it that clouds cover, as the item says.
     numbers
         What the item says of the stored numbers of each of the assets.
+
+    Raises
+    ------
+    PlanError
+        If it names nothing that could be read.
     """
 
     modality: str
@@ -92,6 +97,14 @@ class Source:
     datetime: datetime
     cloud: float | None = None
     numbers: tuple[Numbers, ...] = ()
+
+    def __post_init__(self) -> None:
+        named = (self.modality, self.item, *(text for asset in self.assets for text in asset))
+        if not (self.assets and all(isinstance(text, str) and text for text in named)):
+            raise PlanError(
+                f"the source {self.modality!r} of {self.item!r} in a plan names no file that could be read: "
+                f"{self.assets}. Make the plan again with `embedstore plan`."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,11 @@ class WorkUnit:
         In pixels.
     chips
         How many there are.
+
+    Raises
+    ------
+    PlanError
+        If it has no source.
     """
 
     cell: int
@@ -127,6 +145,11 @@ class WorkUnit:
     chip_size: int
     stride: int
     chips: int
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            told = f"a work unit of a plan, {self.cell:x} {self.period}, has no source."
+            raise PlanError(f"{told} Make the plan again with `embedstore plan`.")
 
     @property
     def name(self) -> str:

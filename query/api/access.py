@@ -76,7 +76,7 @@ class Access:
                 self._looked, stamp = time.monotonic(), self._stamp()
                 if stamp != self._seen:
                     try:
-                        self._keys, self._seen = keys.read(self._path), stamp
+                        self._keys, self._seen = keys.held(self._path), stamp
                     except EmbedstoreError as error:
                         LOG.error("the keys cannot be read anew", extra={"fields": {"error": str(error)}})  # noqa: TRY400
             return self._keys

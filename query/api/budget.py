@@ -6,11 +6,13 @@ import math
 import threading
 from typing import TYPE_CHECKING
 
+from query.api.asked import HEAT_TILE, asked
+
 if TYPE_CHECKING:
     from query.api.keys import Key
 
-POINTS = {"sql": 10, "explain": 10, "heatmap": 20, "classify": 20, "suggest": 20, "change": 20}
-"""What a request costs, by the last part of its path; any other costs one."""
+POINTS = {HEAT_TILE: 5, "sql": 10, "explain": 10, "heatmap": 20, "classify": 20, "suggest": 20, "change": 20}
+"""What a request costs, by what it asks for; any other costs one."""
 BURST = 2.0
 """Seconds of a rate that may come at once; at least one request may."""
 MINUTE = 60.0
@@ -57,7 +59,7 @@ class Budgets:
         """
         if key.rate is None and key.budget is None:
             return 0
-        points = POINTS.get(path.rstrip("/").rpartition("/")[2], 1)
+        points = POINTS.get(asked(path), 1)
         with self._lock:
             costs = [(bucket, points if by_work else 1) for bucket, by_work in self._of(key, now)]
             longest = max(bucket.wait(cost, now) for bucket, cost in costs)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 
 from query.api.access import Access
+from query.api.asked import HEAT_TILE, asked
 from query.api.budget import Budgets
 from query.api.line import Crowd, Line
 from query.api.patience import Patience
@@ -26,7 +27,7 @@ OPEN_FOLDER = "/assets/"
 RETRY_SECONDS = "1"
 WATCH = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths with a line of their own: a service that is busy is well, and whoever keeps it must see that."""
-HEAVY = frozenset({"heatmap", "classify", "suggest", "change", "explain"})
+HEAVY = frozenset({HEAT_TILE, "heatmap", "classify", "suggest", "change", "explain"})
 
 
 class Gate:
@@ -84,7 +85,8 @@ class Gate:
             detail = "too many requests are being worked on; come again in a second."
             await respond(503, detail, {"Retry-After": RETRY_SECONDS})(scope, receive, send)
             return
-        upload = headers.get("content-type", "").startswith("multipart/form-data")
+        # nothing else takes a file, and what else is sent is read into memory whole
+        upload = asked(path) == "search" and headers.get("content-type", "").startswith("multipart/form-data")
         most = self._settings.max_upload_bytes if upload else self._settings.max_body_bytes
         if _declared(headers) > most:
             await respond(413, _too_large(most))(scope, receive, send)
@@ -102,8 +104,8 @@ class Gate:
 def _kind(path: str) -> str:
     if path in WATCH:
         return "watch"
-    last = path.rstrip("/").rpartition("/")[2]
-    return "heavy" if last in HEAVY else "sql" if last == "sql" else "quick"
+    what = asked(path)
+    return "heavy" if what in HEAVY else "sql" if what == "sql" else "quick"
 
 
 def _declared(headers: Headers) -> int:

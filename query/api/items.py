@@ -22,7 +22,7 @@ from query.filters import Filter
 
 router = APIRouter(tags=["Collections and items"])
 WEBP = "image/webp"
-DAY = "public, max-age=86400"
+DAY = "private, max-age=86400"
 
 
 @router.get("/collections", response_class=Response, responses=openapi.plain(answers.Collections))

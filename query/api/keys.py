@@ -103,19 +103,32 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def read(path: Path) -> tuple[Key, ...]:
-    """Return the keys of a file.
+def held(path: Path) -> tuple[Key, ...]:
+    """Return the keys that a file holds: none, once the last was taken away.
 
     Raises
     ------
     StorageError
         If it cannot be read.
     InputError
-        If it is no file of keys, or holds none: an empty file must not open the service to everybody.
+        If it is no file of keys.
     """
     with storage_errors("read the keys", path):
         raw = path.read_bytes()
-    keys = _parsed(raw, path)
+    return _parsed(raw, path)
+
+
+def read(path: Path) -> tuple[Key, ...]:
+    """Return the keys of a file, of which there are some.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read.
+    InputError
+        If it is no file of keys, or holds none: a service that nobody may ask is not worth starting.
+    """
+    keys = held(path)
     if not keys:
         raise InputError(f"the file {path} holds no key; make one with `embedstore keys add {path} NAME`.")
     return keys

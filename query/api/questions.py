@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from embedstore.errors import LimitError
-from query.api import predicates
+from query import conditions
 from query.api.geojson import SQUARE, Area
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Filters(Body):
         if self.cells is not None and len(self.cells) > settings.max_cells:
             raise LimitError(f"there are {len(self.cells)} cells; {settings.max_cells} are allowed. Give coarser ones.")
         if self.where is not None:
-            predicates.check(self.where)
+            conditions.check(self.where)
         return {
             "bbox": self.bbox,
             "within": None if self.within is None else self.within.model_dump(),

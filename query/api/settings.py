@@ -64,7 +64,7 @@ class Settings:
         Features of a vector tile; where there would be more, they are summed up by H3 cell.
     sync_chips
         Chips that are classified while the client waits; more become a job.
-    sql_seconds, sql_memory_mb, sql_rows
+    sql_seconds, sql_memory_mb, sql_rows, sql_answer_mb
         Of one SQL statement.
     cache_mb, tile_cache_mb
         Memory of each store for what was read from its table's files, and for vector tiles.
@@ -101,6 +101,7 @@ class Settings:
     sql_seconds: float = 10.0
     sql_memory_mb: int = 1_024
     sql_rows: int = 10_000
+    sql_answer_mb: int = 128
     cache_mb: int = 256
     tile_cache_mb: int = 64
     refresh_seconds: float = 10.0

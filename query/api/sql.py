@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Literal
 
 from fastapi import APIRouter
@@ -10,7 +9,6 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from query.api import answers, openapi
-from query.api.features import arrow_stream
 from query.api.negotiate import ARROW, GEOJSON, JSON, choose
 from query.api.questions import Body
 from query.api.service import Accept, Of, Served
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["SQL"])
 ANSWERS = openapi.ok((JSON, answers.Table), (GEOJSON, answers.TableFeatures), (ARROW, None))
 FORMS = {"json": JSON, "geojson": GEOJSON, "arrow": ARROW}
+NAMES = {media: name for name, media in FORMS.items()}
 
 
 class Statement(Body):
@@ -49,10 +48,6 @@ async def sql(of: Of, service: Served, accept: Accept, asked: Statement) -> Resp
 
 def _answer(of: Collection, settings: Settings, statement: str, form: str) -> Response:
     from query.sql import Limits  # noqa: PLC0415 - DuckDB is needed here only
-    from query.sql.render import document, feature_collection  # noqa: PLC0415
 
-    table = of.session(Limits(settings.sql_seconds, settings.sql_memory_mb, settings.sql_rows)).query(statement)
-    if form == ARROW:
-        return Response(arrow_stream(table), media_type=ARROW)
-    made = document(table) if form == JSON else feature_collection(table)
-    return Response(json.dumps(made, ensure_ascii=False, allow_nan=False), media_type=form)
+    limits = Limits(settings.sql_seconds, settings.sql_memory_mb, settings.sql_rows, settings.sql_answer_mb)
+    return Response(of.session(limits).answer(statement, NAMES[form]), media_type=form)

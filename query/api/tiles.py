@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Annotated, Any
 
 import h3.api.basic_int as h3
@@ -64,7 +65,7 @@ async def heat_tile(
     """Draw the heat map of a tile: layer `heat`, H3 cells with chips, mean and best cosine similarity."""
     tile = Tile(z, x, y)
     asked = HeatMap.model_construct(id=id, positives=_split(positives), negatives=_split(negatives), between=between)
-    key = (tile, asked.model_dump_json())
+    key = (tile, hashlib.sha256(asked.model_dump_json().encode()).digest())  # as short for a thousand ids as for one
     return _tile(await service.heavy.run(of.tiles.get, key, lambda: _heat(of, service.settings, tile, asked)))
 
 

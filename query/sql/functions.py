@@ -11,6 +11,7 @@ import shapely
 
 from embedstore import area, grid
 from embedstore.errors import FilterError, LimitError
+from query import conditions
 from query.sql import stored
 
 if TYPE_CHECKING:
@@ -91,7 +92,10 @@ class Functions:
         for query, count, text in zip(queries, k.to_pylist(), filters.to_pylist(), strict=True):
             if self._most is not None and count > self._most:
                 raise LimitError(f"nearest: k = {count:,} is more than the {self._most:,} rows that are allowed.")
-            lists.append(self._struct(self._engine.search(query, k=count, **_filter(text))))
+            given = _filter(text)
+            if self._most is not None and "where" in given:  # as from whoever sends one with a search
+                conditions.check(given["where"])
+            lists.append(self._struct(self._engine.search(query, k=count, **given)))
         offsets = np.cumsum([0, *(len(one) for one in lists)], dtype=np.int32)
         return pa.ListArray.from_arrays(pa.array(offsets), pa.concat_arrays([*lists, pa.array([], HIT)]))
 

@@ -20,6 +20,8 @@ class Limits:
         Memory that it may take, in megabytes (10⁶ bytes), beyond what an idle worker holds.
     rows
         Rows that it may return.
+    answer_mb
+        Size of what it may return, in megabytes, as text where text is asked for.
     temp_mb
         Disk that it may take for intermediate results, in megabytes; 0 for none.
 
@@ -32,12 +34,13 @@ class Limits:
     seconds: float = 10.0
     memory_mb: int = 1024
     rows: int = 10_000
+    answer_mb: int = 128
     temp_mb: int = 0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.seconds) and self.seconds > 0):
             raise QueryError(f"seconds = {self.seconds!r} makes no sense; give a time above 0.")
-        for name, least in (("memory_mb", 64), ("rows", 1), ("temp_mb", 0)):
+        for name, least in (("memory_mb", 64), ("rows", 1), ("answer_mb", 1), ("temp_mb", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise QueryError(f"{name} = {value!r} makes no sense; give a whole number, {least} or more.")

@@ -59,6 +59,23 @@ def render(table: pa.Table, form: str) -> str:
     return json.dumps(made, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def encode(table: pa.Table, form: str) -> bytes:
+    """Return rows as a service sends them: ``json``, ``geojson``, or ``arrow``, an Arrow IPC stream.
+
+    Raises
+    ------
+    InputError
+        If GeoJSON is asked for and no column is a geometry.
+    """
+    if form == "arrow":
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        raw: bytes = sink.getvalue().to_pybytes()
+        return raw
+    return render(table, form).encode()
+
+
 def save(table: pa.Table, form: str, path: Path) -> None:
     """Write rows to a file, which appears whole or not at all.
 

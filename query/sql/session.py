@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Self
 
+import pyarrow as pa
+
 from embedstore.errors import SqlError
 from query.sql.database import Database
+from query.sql.render import encode
 from query.sql.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    import pyarrow as pa
 
     from query.engine import Engine
     from query.sql.limits import Limits
@@ -105,8 +106,27 @@ class Session:
             If a function was given what makes no sense.
         """
         if isinstance(self._answers, Workers):
-            return self._answers.query(statement)
+            return pa.ipc.open_stream(self._answers.answer(statement, "arrow")).read_all()
         return self._answers.run(statement)
+
+    def answer(self, statement: str, form: str) -> bytes | memoryview:
+        """Return what a statement answers as text or Arrow IPC, within the same limits.
+
+        Parameters
+        ----------
+        statement
+            SQL, in DuckDB's dialect.
+        form
+            ``json``, ``geojson`` or ``arrow``; see :func:`query.sql.render.encode`.
+
+        Raises
+        ------
+        SqlError, LimitError, InputError
+            As :meth:`query`; InputError too if GeoJSON is asked for and no column is a geometry.
+        """
+        if isinstance(self._answers, Workers):
+            return self._answers.answer(statement, form)
+        return encode(self._answers.run(statement), form)
 
     def close(self) -> None:
         """End it; statements that are running may fail."""

@@ -17,12 +17,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from embedstore.errors import EmbedstoreError
+from embedstore.errors import EmbedstoreError, LimitError
 from query.engine import Engine
-from query.sql.database import Database
+from query.sql.database import TOO_MUCH_MEMORY, Database
 from query.sql.limits import Limits
+from query.sql.render import encode
 from query.sql.workers import READY, REFUSED, ROWS, SPENT
 
 ROOM_MB = 256
@@ -42,7 +42,7 @@ def main() -> None:
             database = Database(engine, limits, temporary)
             # libraries that are loaded at the first search crash where they cannot have their memory
             engine.search(np.ones(engine.store.encoder.dimension), k=1)
-            database.run("SELECT id, embedding FROM embeddings LIMIT 1")
+            encode(database.run("SELECT id, geometry, embedding FROM embeddings LIMIT 1"), "geojson")
         except EmbedstoreError as error:
             other.send_bytes(REFUSED + _told(error))
             return
@@ -51,29 +51,32 @@ def main() -> None:
         with suppress(EOFError, BrokenPipeError):
             other.send_bytes(message)
             while message[:1] != SPENT:
-                message = _answer(database, other.recv_bytes().decode(), limits)
+                form, _, sql = other.recv_bytes().decode().partition("\n")
+                message = _answer(database, sql, form, limits)
                 other.send_bytes(message)
 
 
-def _answer(database: Database, sql: str, limits: Limits) -> bytes:
+def _answer(database: Database, sql: str, form: str, limits: Limits) -> bytes:
+    """Return the message that answers a statement.
+
+    The answer is written here too: as text it may take many times the memory and time of its rows, which the limits
+    on this process hold and the server's own could not.
+    """
     cursor = database.cursor()
     clock = threading.Timer(limits.seconds, cursor.interrupt)
     clock.daemon = True
     clock.start()
     try:
-        return ROWS + _ipc(database.run(sql, cursor))
+        body = encode(database.run(sql, cursor), form)
+        if len(body) > limits.answer_mb * 1_000_000:
+            raise LimitError(f"the answer is larger than the {limits.answer_mb} MB that are allowed; ask for less.")
+        return ROWS + body
+    except MemoryError:
+        return SPENT + _told(LimitError(TOO_MUCH_MEMORY))
     except EmbedstoreError as error:
         return (SPENT if database.spent else REFUSED) + _told(error)
     finally:
         clock.cancel()
-
-
-def _ipc(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    raw: bytes = sink.getvalue().to_pybytes()
-    return raw
 
 
 def _told(error: EmbedstoreError) -> bytes:

@@ -15,8 +15,6 @@ from dataclasses import asdict
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from embedstore import deadline, errors
 from embedstore.deadline import Stopped
 from embedstore.errors import EmbedstoreError, LimitError, SqlError
@@ -28,8 +26,8 @@ if TYPE_CHECKING:
     from query.sql.limits import Limits
 
 READY, ROWS, REFUSED, SPENT = b"R", b"T", b"E", b"L"
-"""First byte of a worker's message: open for statements; Arrow IPC follows; an error follows as JSON; an error follows,
-and it was the last message."""
+"""First byte of a worker's message: open for statements; the answer follows; an error follows as JSON; an error
+follows, and it was the last message."""
 MOST = 2
 """Workers of one session: so many statements run at once, others wait."""
 OPENING = 120.0
@@ -61,8 +59,8 @@ class Workers:
         self._idle = [self._start() for _ in range(MOST)]  # all of them now: a start takes the processor for a second
         self._closed = threading.Event()
 
-    def query(self, statement: str) -> pa.Table:
-        """Return what a statement answers.
+    def answer(self, statement: str, form: str) -> memoryview:
+        """Return what a statement answers, in a form of :func:`query.sql.render.encode`.
 
         Raises
         ------
@@ -74,11 +72,11 @@ class Workers:
         if not self._places.acquire(timeout=self._limits.seconds):
             raise LimitError(f"{MOST} other statements are running; ask again when they are done.")
         try:
-            return self._ask(statement)
+            return self._ask(statement, form)
         finally:
             self._places.release()
 
-    def _ask(self, statement: str) -> pa.Table:
+    def _ask(self, statement: str, form: str) -> memoryview:
         with self._lock:
             if self._closed.is_set():
                 raise SqlError("the session is closed; open another.")
@@ -87,7 +85,7 @@ class Workers:
             worker.kill()
             worker = self._start()
         try:
-            table = worker.ask(statement, self._limits.seconds)
+            body = worker.ask(statement, form, self._limits.seconds)
         except _LostError as error:
             worker.kill()
             worker = self._start()
@@ -103,7 +101,7 @@ class Workers:
                     worker.kill()
                 else:
                     self._idle.append(worker)
-        return table
+        return body
 
     def _start(self) -> _Worker:
         return _Worker(self._about, with_disk=self._limits.temp_mb > 0)
@@ -144,7 +142,7 @@ class _Worker:
         """Whether the process runs."""
         return self._process.poll() is None
 
-    def ask(self, statement: str, seconds: float) -> pa.Table:
+    def ask(self, statement: str, form: str, seconds: float) -> memoryview:
         """Return what a statement answers; raise what it raises, or :class:`_LostError` if the process is lost.
 
         If it raises ``Stopped``, `asked` tells whether the process works on the statement.
@@ -155,12 +153,12 @@ class _Worker:
             self._ready = True
         deadline.check()
         try:
-            self._ours.send_bytes(statement.encode())
+            self._ours.send_bytes(f"{form}\n{statement}".encode())
         except OSError as error:
             raise _LostError("the worker ended before it was asked; ask again.") from error
         self.asked = True
         message = self._receive(seconds + GRACE, f"was stopped after {seconds:g} s; ask for less, or filter first")
-        return pa.ipc.open_stream(pa.py_buffer(message)[1:]).read_all()
+        return memoryview(message)[1:]
 
     def _receive(self, seconds: float, late: str) -> bytes:
         """Return the next message."""

@@ -19,7 +19,8 @@ from indexer.plan import catalogue, file
 from indexer.plan.catalogue import Question
 from indexer.plan.scenes import Wanted, candidates
 from indexer.rasters import open_raster
-from query.api import Settings, keys, predicates, uploads
+from query import conditions
+from query.api import Settings, keys, uploads
 from query.fewshot import sources
 from query.filters import Filter
 
@@ -201,7 +202,7 @@ def where(root: Path, _: Path) -> Run:
 
     def run(raw: bytes) -> None:
         where = raw.decode("utf-8", "replace")[:2000]
-        predicates.check(where)
+        conditions.check(where)
         engine.search(vector, k=3, where=where)
 
     return run

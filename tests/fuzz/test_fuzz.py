@@ -106,6 +106,19 @@ def test_plans_that_somebody_sealed(tmp_path: Path) -> None:
             file._Units(forged)[0]
 
 
+def test_a_work_unit_of_a_plan_that_names_nothing_to_read(tmp_path: Path) -> None:
+    seeds.plans(tmp_path)
+    unit = file.units(tmp_path / "plans" / "plan.parquet")[0]
+    (source, *_), ((name, _), *rest) = unit.sources, unit.sources[0].assets
+    for assets in (((name, None), *rest), ((name, ""), *rest), ()):
+        with pytest.raises(PlanError, match="no file"):
+            replace(source, assets=assets)
+    with pytest.raises(PlanError, match="no file"):
+        replace(source, item=None)
+    with pytest.raises(PlanError, match="no source"):
+        replace(unit, sources=())
+
+
 @pytest.mark.parametrize("lost", ["parameters", "estimate"])
 def test_a_plan_that_does_not_say_what_it_was_made_with(tmp_path: Path, lost: str) -> None:
     seeds.plans(tmp_path)

@@ -20,6 +20,8 @@ CONDITIONS = tuple(
         ("a function that tells of the server", 400, "getenv('HOME') = 'x'"),
         ("a function that sleeps", 400, "sleep_ms(100000) IS NULL"),
         ("a function that makes much of little", 400, "len(repeat('x', 1000000000)) > 0"),
+        ("text that doubles again and again", 400, "hex(" * 40 + "id" + ")" * 40 + " = ''"),
+        ("text of bits of text", 400, "id::BIT::VARCHAR::BLOB::BIT::VARCHAR::BLOB::BIT::VARCHAR = ''"),
         ("a list without end", 400, "len(range(1000000000)) > 0"),
         ("a regular expression that never ends", 400, "regexp_matches(hex(id), '^(([0-9A-F])+.)+([0-9A-F])+$')"),
         ("a regular expression of a million states", 400, "hex(id) SIMILAR TO '((a{1000}){1000}){1000}'"),

@@ -165,6 +165,17 @@ def test_a_key_that_is_taken_away_ends_while_the_service_runs(tmp_path: Path, mo
     assert name(one) is None
 
 
+def test_nobody_gets_in_once_the_last_key_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "LOOK", 0.0)
+    file = tmp_path / "keys.json"
+    secret = keys.add(file, "one", "admin")
+    known, headers = Access(file), Headers({"x-api-key": secret})
+    assert known.key_of(headers)
+    assert keys.revoke(file, "one") == 1
+    assert known.key_of(headers) is None
+    assert known.key_of(Headers({})) is None
+
+
 def test_a_rotation_lets_both_keys_in_for_a_while(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     first = keys.add(file, "one", "write", rate=5, budget=100)
@@ -284,6 +295,9 @@ def test_a_rotated_key_has_no_second_budget() -> None:
     assert (budgets.wait(old, "/x", 0.0), budgets.wait(new, "/x", 0.0)) == (0, 60)
     assert budgets.wait(Key("b", "read", "1" * 64, "2026-01-02", budget=1.0), "/x", 0.0) == 0
     dear = Key("c", "read", "1" * 64, "2026-01-02", budget=1.0)
+    tiles = Key("d", "read", "0" * 64, "2026-01-01", budget=60.0)
+    tile = "/collections/c/heatmap/tiles/0/0/0.mvt"
+    assert [budgets.wait(tiles, tile, 0.0) for _ in range(13)] == [0] * 12 + [5], "a tile costs five"
     assert budgets.wait(dear, "/heatmap", 0.0) == 0, "a full bucket is enough for anything"
     assert budgets.wait(dear, "/x", 60.0) > 60, "and is in debt then"
 

@@ -211,8 +211,9 @@ def test_who_comes_beyond_a_line_is_told_so_before_anything_is_read(monkeypatch:
         let_in(heavy).leave(60.0)
     while heavy.admits():
         let_in(heavy)
-    status, headers = asked(gate, "/collections/a/heatmap")
-    assert (status, headers[b"retry-after"]) == (503, b"1")
+    for path in ("/collections/a/heatmap", "/collections/a/heatmap/tiles/0/0/0.mvt"):
+        status, headers = asked(gate, path)
+        assert (status, headers[b"retry-after"]) == (503, b"1"), path
     assert not reached
     monkeypatch.setattr("query.api.patience.Patience._watch", lambda _: asyncio.sleep(0))
     assert asked(gate, "/collections/a/search")[0] == 200, "other kinds have lines of their own"

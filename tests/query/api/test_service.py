@@ -121,7 +121,9 @@ def test_bodies_are_bounded_whether_or_not_they_say_how_long_they_are(
         said = client.post(f"{C}/search", content=body)
         unsaid = client.post(f"{C}/search", content=iter([body[:500], body[500:]]))
         typed = client.post(f"{C}/heatmap", content=iter([body]), headers={"Content-Type": "application/json"})
-    for answer in (said, unsaid, typed):
+        form = {"Content-Type": "multipart/form-data; boundary=a"}
+        posing = [client.post(f"{C}/{to}", content=body, headers=form) for to in ("sql", "classify")]
+    for answer in (said, unsaid, typed, *posing):
         assert answer.status_code == 413, answer.text
         assert "1000 bytes" in answer.json()["detail"]
 

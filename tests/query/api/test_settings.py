@@ -54,6 +54,7 @@ HIT = {
     "EMBEDSTORE_SQL_SECONDS": f"{API}/test_labels.py::test_sql_within_limits",
     "EMBEDSTORE_SQL_MEMORY_MB": f"{HERE}::test_a_statement_s_memory_is_bounded",
     "EMBEDSTORE_SQL_ROWS": f"{API}/test_labels.py::test_sql_within_limits",
+    "EMBEDSTORE_SQL_ANSWER_MB": f"{HERE}::test_a_statement_s_answer_is_bounded",
     "EMBEDSTORE_CACHE_MB": f"{HERE}::test_what_was_read_is_kept_within_bounds",
     "EMBEDSTORE_TILE_CACHE_MB": f"{HERE}::test_tiles_are_kept_within_bounds",
     "EMBEDSTORE_REFRESH_SECONDS": f"{API}/test_reload.py::"
@@ -207,6 +208,16 @@ def test_a_statement_s_memory_is_bounded(store: Path, serve: Callable[..., Abstr
         assert "memory" in answer.json()["detail"]
     with serve(store, sql_memory_mb=2048, sql_seconds=60) as client:
         assert client.post(f"{C}/sql", json=statement).status_code == 200
+
+
+def test_a_statement_s_answer_is_bounded(store: Path, serve: Callable[..., AbstractContextManager[TestClient]]) -> None:
+    with serve(store, sql_answer_mb=1, sql_seconds=60) as client:
+        for letters, status in ((900, 200), (1_001, 413)):
+            asked = {"sql": f"SELECT repeat('x', {letters}) AS x FROM range(1000)"}
+            for form in ("json", "arrow"):
+                answer = client.post(f"{C}/sql", json={**asked, "format": form})
+                assert answer.status_code == status, answer.text
+                assert status == 200 or "1 MB" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(("cache_mb", "reads"), [(1, 3), (16, 2)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import pickle
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -120,6 +121,18 @@ def test_a_heat_tile_has_the_cells_of_the_heat_map(
         assert name == "heat"
         assert names == {"h3", "chips", "mean", "best"}
         assert count == engine.heat_map(id=ids[0], resolution=3).num_rows
+
+
+def test_a_tile_is_kept_under_a_short_name_however_many_chips_it_asks_for(
+    store: Path, ids: list[str], serve: Callable[..., AbstractContextManager[TestClient]]
+) -> None:
+    with serve(store) as client:
+        (one,) = client.app.state.service.collections  # type: ignore[attr-defined]
+        for row in range(3):
+            assert client.get(f"{C}/heatmap/tiles/9/0/{row}.mvt?positives={','.join(ids[:100])}").status_code == 200
+        names = list(one.tiles._kept)
+    assert len(names) == 3
+    assert max(len(pickle.dumps(name)) for name in names) < 200
 
 
 def test_empty_tiles_and_tiles_that_are_not(client: TestClient, ids: list[str]) -> None:

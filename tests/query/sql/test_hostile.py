@@ -48,6 +48,12 @@ REFUSED = (
     "SELECT * FROM nearest_within(chip_vector('{one}'), 1, '{{\"within\": \"/etc/passwd\"}}')",
     """SELECT * FROM nearest_within(chip_vector('{one}'), 1,
        '{{"where": "EXISTS (SELECT content FROM read_text(''''/etc/passwd''''))"}}')""".replace("''''", "''"),
+    """SELECT * FROM nearest_within(chip_vector('{one}'), 1,
+       '{{"where": "error((SELECT string_agg(value, '' '') FROM duckdb_settings())) IS NULL"}}')""",
+    """SELECT * FROM nearest_within(chip_vector('{one}'), 1,
+       '{{"where": "error(current_setting(''secret_directory'')) IS NULL"}}')""",
+    """SELECT * FROM nearest_within(chip_vector('{one}'), 1,
+       '{{"where": "hex(hex(hex(id))) > ''a''"}}')""",
     # statements that are no SELECT
     "COPY (SELECT 1) TO '/tmp/stolen.csv'",
     "COPY embeddings TO '/tmp/stolen.parquet' (FORMAT parquet)",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 
 from embedstore.errors import LimitError, QueryError, SqlError
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         {"memory_mb": 100.0},
         {"rows": 0},
         {"rows": True},
+        {"answer_mb": 0},
         {"temp_mb": -1},
     ],
 )
@@ -44,6 +47,32 @@ def test_as_many_rows_as_allowed_and_not_one_more(engine: Engine) -> None:
         engine.sql("SELECT * FROM range(3001)", limits)
     with pytest.raises(LimitError, match="3,001"):
         engine.sql("SELECT * FROM nearest((SELECT any_value(embedding) FROM embeddings), 3001)", limits)
+
+
+def test_an_answer_that_grows_as_it_is_written(engine: Engine) -> None:
+    bits = "SELECT list_transform(range(10000), x -> x % 2 = 0) AS bits FROM range({})"
+    with Session(engine, Limits(seconds=60, memory_mb=256, rows=10_000)) as session:
+        assert session.answer(bits.format(1), "json")[:12] == b'{"columns": '
+        with pytest.raises(LimitError, match="memory"):
+            session.answer(bits.format(10_000), "json")
+        assert json.loads(bytes(session.answer("SELECT 1 AS one", "json")))["rows"] == [[1]]
+
+
+def test_an_answer_is_no_larger_than_allowed(engine: Engine) -> None:
+    with Session(engine, Limits(seconds=60, answer_mb=1)) as session:
+        for form in ("json", "arrow"):
+            assert session.answer("SELECT repeat('x', 900000) AS x", form)
+            with pytest.raises(LimitError, match="1 MB"):
+                session.answer("SELECT repeat('x', 1000000) AS x", form)
+    told = engine.sql("SELECT id, geometry FROM embeddings ORDER BY id LIMIT 2")
+    with Session(engine, Limits()) as stranger, Session(engine) as owner:
+        for form in ("json", "geojson", "arrow"):
+            bodies = [
+                bytes(s.answer("SELECT id, geometry FROM embeddings ORDER BY id LIMIT 2", form))
+                for s in (stranger, owner)
+            ]
+            assert bodies[0] == bodies[1]
+        assert pa.ipc.open_stream(bodies[0]).read_all().equals(told)
 
 
 SORT = "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY hash(range)) AS n FROM range(2500000))"

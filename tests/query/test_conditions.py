@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from embedstore.errors import FilterError
-from query.api import predicates
+from query import conditions
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,13 @@ from query.api import predicates
         "id = unhex('00ff') OR hex(id) LIKE '00%'",
         "abs(round(lon * 2) % 2) = CASE WHEN lat > 45 THEN 1 ELSE 0 END",
         "modalities & 1 = 1",
+        "datetime > TIMESTAMPTZ '2020-01-01'",
+        "TRY_CAST(lon AS DECIMAL(9, 4))::VARCHAR = '1.0000' OR id = '\\x00'::BLOB",
         "true",
     ],
 )
 def test_conditions_on_columns(where: str) -> None:
-    predicates.check(where)
+    conditions.check(where)
 
 
 @pytest.mark.parametrize(
@@ -53,8 +55,15 @@ def test_conditions_on_columns(where: str) -> None:
         "x.y.z(1)",
         "[lon][1] > 0",
         "{'a': lon}.a > 0",
+        "hex(hex(id)) > ''",
+        "unhex(hex(id)) = id",
+        "hex(lower('a')) = '61'",
+        "id::BIT::VARCHAR > ''",
+        "TRY_CAST('[1]' AS INTEGER[]) IS NULL",
+        "id::JSON IS NULL",
+        "CAST(lon AS STRUCT(a INTEGER)) IS NULL",
     ],
 )
 def test_anything_more_is_refused(where: str) -> None:
     with pytest.raises(FilterError, match="the condition"):
-        predicates.check(where)
+        conditions.check(where)

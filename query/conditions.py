@@ -19,6 +19,14 @@ FUNCTIONS = frozenset(
     | {"&", "|", "xor", "<<", ">>", "~", "~~", "!~~", "~~*", "!~~*"}
 )
 """Functions that a condition may call."""
+_OF_VALUES = frozenset({"hex", "unhex"})
+"""Of these, those that take a column or a constant alone: nested, each would double what the one before it made."""
+_TYPES = frozenset(
+    {"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
+    | {"UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "VARCHAR", "BLOB", "DATE", "TIME", "TIMESTAMP", "INTERVAL"}
+    | {"TIMESTAMP WITH TIME ZONE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}
+)
+"""Types to cast to. Bits are not among them, each of which is a character as text, nor lists."""
 _CLASSES = frozenset(
     {"CONSTANT", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "BETWEEN", "CAST", "CASE", "FUNCTION", "OPERATOR"}
 )
@@ -82,6 +90,12 @@ def _check(node: Any, where: str) -> None:
         if kind == "FUNCTION" and name not in FUNCTIONS:
             raise FilterError(
                 f"the condition {where!r} calls {name}, which is not allowed here; compare columns, or send SQL."
+            )
+        if name in _OF_VALUES and any(one["class"] not in {"COLUMN_REF", "CONSTANT"} for one in node["children"]):
+            raise FilterError(f"the condition {where!r} calls {name} with more than a column or a constant.")
+        if kind == "CAST" and node["cast_type"]["id"] not in _TYPES:
+            raise FilterError(
+                f"the condition {where!r} casts to what is not allowed here; cast to a number, text or time."
             )
         if kind == "CONSTANT":
             return
