@@ -82,7 +82,7 @@ def split(shape: Any) -> Any:
 def centres(shapes: Geometries) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return longitude and latitude of the middle of each footprint.
 
-    The centroid in degrees; of a footprint that touches the antimeridian or a pole, the mean direction of its
+    The centroid in degrees; of a footprint that was cut at the antimeridian or holds a pole, the mean direction of its
     corners on the sphere.
 
     Returns
@@ -92,7 +92,7 @@ def centres(shapes: Geometries) -> tuple[NDArray[np.float64], NDArray[np.float64
     middle = shapely.centroid(shapes)
     lon, lat = shapely.get_x(middle), shapely.get_y(middle)
     box = shapely.bounds(shapes)
-    for i in np.flatnonzero((box[:, 0] <= -180) | (box[:, 2] >= 180)):
+    for i in np.flatnonzero((box[:, 0] <= -180) & (box[:, 2] >= 180)):
         lon[i], lat[i] = _mean_direction(shapely.get_coordinates(shapes[i]))
     return lon, lat
 

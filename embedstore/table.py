@@ -40,6 +40,9 @@ DELETIONS = "embedstore.deletions"
 CHECKPOINT = 100
 """Commits after which the log is summed up in one file, so that a table of many commits opens as quickly."""
 
+REMEMBERED = 168
+"""Hours for which checkpoints keep removals, Delta's ``deletedFileRetentionDuration`` where nothing else is set."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
@@ -284,7 +287,11 @@ class Table:
         before = self.home.glob(pattern)
         try:
             self._delta.vacuum(
-                retention_hours=math.ceil(grace_hours), dry_run=False, enforce_retention_duration=False, full=True
+                retention_hours=math.ceil(grace_hours),
+                dry_run=False,
+                enforce_retention_duration=False,
+                full=True,
+                keep_versions=self._kept(grace_hours),
             )
         except (DeltaError, OSError) as error:
             raise StorageError(f"could not vacuum the store at {self.home}: {why(error, self.home)}") from error
@@ -292,6 +299,18 @@ class Table:
         self._log.sweep()
         # Delta's own list names files again that an earlier vacuum deleted
         return sorted(str(path.relative_to(self.root)) for path in before.keys() - self.home.glob(pattern).keys())
+
+    def _kept(self, grace_hours: float) -> list[int] | None:
+        """Return the version that a grace period begins with, if the log may not tell any more what it needs.
+
+        A checkpoint drops removals that are older than :data:`REMEMBERED`; a vacuum takes the files for such as nobody
+        ever named, and judges them by their age alone. What later versions need was written later.
+        """
+        if grace_hours <= REMEMBERED:
+            return None
+        begin = (time.time() - grace_hours * 3600) * 1000
+        before = [one["version"] for one in self._delta.history() if one.get("timestamp", 0) <= begin]
+        return [max(before, default=0)]
 
 
 def gave_up(home: Home, doing: str) -> ConflictError:

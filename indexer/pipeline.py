@@ -179,6 +179,7 @@ class Pipeline:
         for scene in scenes:
             for unit, already in pending(scene, asked, self._encoder.spec.fingerprint):
                 self.tally.add(already=already)
+                scene.with_data += already
                 self._passed += already
                 if unit and not unit.left:
                     self._finished.put(unit)

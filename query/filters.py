@@ -113,7 +113,7 @@ def _moment(value: Any, unbounded: np.datetime64, end: bool) -> np.datetime64:
     whole_day = False
     try:
         if isinstance(value, str):
-            whole_day = len(value.strip()) == 10
+            whole_day = len(value.strip()) <= len("2019-12-31")  # or 20191231, or 2019-W52
             value = datetime.fromisoformat(value.strip())
         elif isinstance(value, date) and not isinstance(value, datetime):
             whole_day = True

@@ -248,9 +248,14 @@ def _in_shape(filter_: Filter, lon: NDArray[np.float64], lat: NDArray[np.float64
 
 
 def _touching(sieve: Sieve, span: tuple[np.datetime64, np.datetime64]) -> NDArray[np.bool_]:
-    """Tell whose span of observation touches the one asked for; a time that is not known touches none."""
+    """Tell whose span of observation touches the one asked for; a time that is not known touches none.
+
+    A span that ends where the one asked for begins does not touch it: that of 2023 is said to end with the first moment
+    of 2024.
+    """
     first, last = sieve.take("datetime"), sieve.take("datetime_end")
-    touching: NDArray[np.bool_] = (first <= span[1]) & (np.where(np.isnat(last), first, last) >= span[0])
+    begins = first >= span[0]
+    touching: NDArray[np.bool_] = (first <= span[1]) & (begins | (np.where(np.isnat(last), first, last) > span[0]))
     return touching
 
 

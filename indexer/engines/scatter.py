@@ -168,6 +168,7 @@ def encode(
         for scene in scenes:
             for unit, already in pending(scene, asked, store.encoder.fingerprint):
                 tally.add(already=already)
+                scene.with_data += already
                 if unit and unit.left:
                     todo.append((scene, unit.name, len(unit.block)))
                     yield Part.of(unit.block)

@@ -99,11 +99,13 @@ class ArraySource:
         check_vectors(vectors, numbers, self.path)
         places = self._places.slice(start, stop - start)
         own = places["id"].to_pylist() if "id" in places.column_names else None
-        names = [[str(o)] for o in own] if own else [[*key, n] for n in numbers.tolist()]
-        ids = [spec.digest([NAME, self.model.name, str(self.options.span), *name])[:32] for name in names]
-        times = moments(self.options.span, len(ids))
+        names: list[list[Any]] = [[str(o)] for o in own] if own else [[*key, n] for n in numbers.tolist()]
+        times = moments(self.options.span, len(names))
         if not self.options.span and "datetime" in places.column_names:
             times = (utc(places["datetime"], self.path),) * 2
+            # the next year's file may have the same ids
+            names = [[*name, str(when)] for name, when in zip(names, times[0].to_pylist(), strict=True)]
+        ids = [spec.digest([NAME, self.model.name, str(self.options.span), *name])[:32] for name in names]
         origin = {"item": [str(o) for o in own] if own else [self.path.name] * len(ids)}
         return chips(ids, self._shapes(start, stop), times, origin, np.ones(len(ids), np.float32), vectors)
 

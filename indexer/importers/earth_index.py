@@ -40,7 +40,7 @@ def _model(source: ParquetSource) -> Model:
         source.dimension,
         CHIP,
         GSD,
-        str(made.get("version", "")),
+        str(made.get("version") or made.get("fingerprint") or ""),
         str(made.get("source", "")),
     )
 

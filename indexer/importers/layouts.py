@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from embedstore.errors import EmbeddingsError
-from indexer.importers import alphaearth, clay, earth_index, major_tom, planet, tessera
+from indexer.importers import alphaearth, clay, earth_index, exported, major_tom, planet, tessera
 from indexer.importers.arrays import ArraySource
 from indexer.importers.parquet import ParquetSource
 from indexer.importers.streaming import open_parquet, readable
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from indexer.importers.source import Options, Source
 
 TABLES = (
+    exported.LAYOUT,
     major_tom.LAYOUT,
     clay.V0_LAYOUT,
     clay.V1_LAYOUT,

@@ -55,6 +55,8 @@ class TableLayout:
         Columns that are understood, too.
     missing_percent
         Column of the share of a chip without data, in percent; chips are whole where it is not there.
+    valid
+        Column of the share of a chip that held data, in place of that.
     times
         First and last moment of each row.
     origin
@@ -71,6 +73,7 @@ class TableLayout:
     one_of: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     missing_percent: str = ""
+    valid: str = ""
 
     def missing(self, columns: set[str]) -> str:
         """Return what a file lacks to be of this layout, "" if nothing."""
@@ -109,7 +112,7 @@ class ParquetSource:
         self._file = open_parquet(self.path)
         self._schema = self._file.schema_arrow
         layout = self.table_layout
-        mine = {*layout.required, *layout.one_of, *layout.optional, layout.missing_percent}
+        mine = {*layout.required, *layout.one_of, *layout.optional, layout.missing_percent, layout.valid}
         self._columns = [c for c in self._schema.names if c in mine]
         ignored = [c for c in self._schema.names if c not in mine]
         if ignored:
@@ -200,14 +203,17 @@ class ParquetSource:
             )
 
     def _ids(self, rows: pa.Table) -> list[str]:
-        """Return an id for each row: its own if that is a hash already, else a hash of its identity."""
+        """Return an id for each row: its own if that is a hash already, else a hash of its identity.
+
+        Where one time is said of all rows, it is part of their identity: the next year's file may have the same ids.
+        """
         columns = [c for c in self.table_layout.identity if c in rows.column_names]
-        if len(columns) == 1 and rows[columns[0]].type == pa.string():
+        when = str(self.options.span or self.emb.get("start_datetime") or self.emb.get("datetime"))
+        if len(columns) == 1 and rows[columns[0]].type == pa.string() and when == str(None):
             own = rows[columns[0]].to_pylist()
             if all(text and HEX_ID.fullmatch(text) for text in own):
                 return [text[:32] for text in own]
         values = (rows[c].to_pylist() for c in columns)
-        when = str(self.options.span or self.emb.get("start_datetime") or self.emb.get("datetime"))
         return [
             spec.digest([self.layout, when, *(v.hex() if isinstance(v, bytes) else str(v) for v in row)])[:32]
             for row in zip(*values, strict=True)
@@ -215,7 +221,7 @@ class ParquetSource:
 
     def units(self) -> Iterator[Unit]:
         """Yield batches of each row group."""
-        item = digest_by_pieces(self.path)
+        item = [digest_by_pieces(self.path), str(self.options.span)]
         step = max(1, min(MOST_ROWS, BATCH_BYTES // (4 * self.model.dimension)))
         before = 0
         for group in range(self._file.num_row_groups):
@@ -223,10 +229,10 @@ class ParquetSource:
             stream = Stream(self._file, group, step, self._columns)
             for start in range(0, rows, step):
                 count = min(step, rows - start)
-                yield Unit([item, before + start, count], count, _Reading(self, stream, start, count, before))
+                yield Unit([*item, before + start, count], count, _Reading(self, stream, start, count, before))
             before += rows
         if before == 0:
-            yield Unit([item, 0, 0], 0, schema.CHIPS.empty_table)
+            yield Unit([*item, 0, 0], 0, schema.CHIPS.empty_table)
 
     def chips(self, rows: pa.Table, numbers: NDArray[np.int64]) -> pa.Table:
         """Return the rows that have a vector as chips; `numbers` are theirs in the file."""
@@ -240,7 +246,13 @@ class ParquetSource:
         if self.table_layout.missing_percent in self._columns:
             percent = pc.fill_null(rows[self.table_layout.missing_percent].cast(pa.float32()), 0)
             valid -= percent.to_numpy() / 100
-        return chips(self._ids(rows), shapes, times, self.table_layout.origin(rows), valid, vectors)
+        if self.table_layout.valid in self._columns:
+            valid = rows[self.table_layout.valid].cast(pa.float32()).to_numpy()
+        made = chips(self._ids(rows), shapes, times, self.table_layout.origin(rows), valid, vectors)
+        if "thumbnail" in self._columns:
+            at = made.column_names.index("thumbnail")
+            made = made.set_column(at, schema.CHIPS.field(at), rows["thumbnail"].cast(pa.binary()))
+        return made
 
     def _shapes(self, rows: pa.Table, numbers: NDArray[np.int64]) -> NDArray[Any]:
         wkb = np.array(rows["geometry"].to_pylist(), object)

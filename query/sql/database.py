@@ -156,6 +156,8 @@ class Database:
             ) from error
         except duckdb.Error as error:
             raise self._translated(str(error)) from error
+        except UnicodeDecodeError as error:  # of DuckDB's message, where it tells the half of a letter
+            raise self._translated(error.object.decode("utf-8", "replace")) from error
 
     def close(self) -> None:
         """Give up the connection."""

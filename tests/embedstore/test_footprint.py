@@ -65,6 +65,17 @@ def test_a_chip_over_the_antimeridian_is_split(crs: str, x: float) -> None:
     assert sphere_area(shape) == pytest.approx(sphere_area(whole), rel=0.02)
 
 
+@pytest.mark.parametrize("west", [-180.0, 179.9, 12.0])
+@pytest.mark.parametrize("south", [-90.0, 0.0, 45.0])
+def test_the_middle_of_a_box_lies_in_its_middle(west: float, south: float) -> None:
+    """Also where a side of it is the antimeridian, which does not cut it."""
+    shapes = footprint.footprints(
+        np.array([[west, west + 0.1, west + 0.1, west]]), np.array([[south, south, south + 0.1, south + 0.1]])
+    )
+    lon, lat = footprint.centres(shapes)
+    assert (lon[0], lat[0]) == pytest.approx((west + 0.05, south + 0.05), abs=1e-4)
+
+
 def test_areas_over_the_antimeridian_and_the_pole() -> None:
     for given_ in ([170, 0, -170, 10], "POLYGON((170 0, 190 0, 190 10, 170 10, 170 0))"):
         shape = area.parse(given_)

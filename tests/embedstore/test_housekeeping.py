@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from embedstore.errors import InputError, StorageError
+from embedstore.log import commit_name
 from embedstore.store import Store
 from tests.embedstore import make
 from tests.embedstore.make import chip_id
@@ -41,6 +43,38 @@ def test_part_of_an_hour_is_no_less(store: Store) -> None:
     assert store.vacuum(grace_hours=0.5).data_files == 0
     assert set(store.path.glob("h3_cell=*/*.parquet")) == before
     assert store.vacuum(grace_hours=0).data_files > 0
+
+
+def aged(store: Store, version: int, days: float) -> None:
+    """Let a commit, and what it removed, be some days old."""
+    name = commit_name(version)
+    path, before = store.path / "_delta_log" / name, int((time.time() - days * 86_400) * 1000)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for action in lines:
+        for of in action.values():
+            of.update({key: before for key in ("timestamp", "deletionTimestamp") if key in of})
+    path.write_text("\n".join(map(json.dumps, lines)))
+    store.table._log.seal([name])
+
+
+@pytest.mark.parametrize("summed_up", [False, True])
+def test_a_long_grace_period_keeps_what_its_versions_need(tmp_path: Path, summed_up: bool) -> None:
+    store = make.store(tmp_path / "s")
+    for i in range(3):
+        store.append(make.chips([i], box=(10.0, 45.0, 10.001, 45.001)))
+    store.compact()
+    for version, days in ((0, 60.0), (1, 59.0), (2, 58.0), (3, 57.0), (4, 10.0)):
+        aged(store, version, days)
+    for path in store.path.glob("h3_cell=*/*.parquet"):
+        os.utime(path, (time.time() - 60 * 86_400,) * 2)
+    store = Store.open(store.path)
+    if summed_up:
+        store.table.checkpoint()
+        store = Store.open(store.path)
+    assert store.vacuum(grace_hours=30 * 24).data_files == 0
+    assert Store.open(store.path, 3).snapshot().rows == 3
+    assert store.vacuum(grace_hours=9 * 24).data_files == 3
+    assert Store.open(store.path).snapshot().rows == 3
 
 
 def test_old_index_files_go_and_young_ones_stay(store: Store) -> None:

@@ -191,6 +191,20 @@ def test_a_scene_without_data_is_an_error(scene: Path, tmp_path: Path) -> None:
         encode([blank], tmp_path / "s")
 
 
+def test_a_scene_whose_chips_with_data_are_there_already_is_none_without_data(tmp_path: Path) -> None:
+    """Only those without are looked at again, once a deletion has renamed the units of work."""
+    scenes = []
+    for seed in (1, 2):
+        pixels = noise(seed=seed)
+        pixels[:, :96] = 0
+        scenes.append(write(tmp_path / f"{seed}.tif", pixels, nodata=0))
+    encode(scenes, tmp_path / "s", chip_size=32)
+    store = Store.open(tmp_path / "s")
+    store.delete(ids=ids(store.path)[:1])
+    report = encode(scenes, tmp_path / "s")
+    assert (report.chips, report.already_there, report.scenes_failed) == (1, 23, ())
+
+
 def truncated(tmp_path: Path) -> Path:
     whole = write(tmp_path / "whole.tif", noise(seed=5, height=640, width=640))
     path = tmp_path / "torn.tif"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import shapely
 
 from embedstore import grid
 from embedstore.errors import FilterError
+from query import Engine
 from query.filters import Filter
 from query.predicate import Predicate
 from query.searcher import Searcher
@@ -18,6 +24,8 @@ from query.sieve import expand, sift
 from tests.embedstore import make
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from embedstore.snapshot import Snapshot
 
 ROWS = 1500
@@ -92,6 +100,8 @@ EAST = timezone(timedelta(hours=14))
         ((date(2020, 6, 1), date(2020, 6, 30)), DAY, DAY + 30),
         (["2020-06-01", None], DAY, DAY + 10_000),
         ("../2020-06-01", DAY - 10_000, DAY + 1),
+        ("20200601/20200630", DAY, DAY + 30),
+        ("2020-W23/2020-W23-2", DAY, DAY + 2),
         (("", datetime(2020, 6, 1, 12)), DAY - 10_000, DAY + np.timedelta64(12, "h")),  # noqa: DTZ001
         ((datetime(2020, 6, 1, tzinfo=UTC), ".."), DAY, DAY + 10_000),
         ((datetime(2020, 6, 2, 13, tzinfo=EAST), ".."), DAY + np.timedelta64(23, "h"), DAY + 10_000),
@@ -103,7 +113,26 @@ def test_times_as_people_write_them(snapshot: Snapshot, between: Any, first: Any
     """A row passes if its observation touches the span; days count whole; rows of unknown time do not pass."""
     start, end = column(snapshot, "datetime"), column(snapshot, "datetime_end")
     end = np.where(np.isnat(end), start, end)
-    assert passing(snapshot, between=between) == np.flatnonzero((start < last) & (end >= first)).tolist()
+    touching = (start < last) & ((end > first) | (start >= first))
+    assert passing(snapshot, between=between) == np.flatnonzero(touching).tolist()
+
+
+def test_a_year_that_ends_as_the_next_begins_is_not_of_the_next(tmp_path: Path) -> None:
+    store = make.store(tmp_path / "s")
+    for year in (2022, 2023, 2024):
+        chips = make.chips(list(range(10 * year, 10 * year + 3)))
+        for name, when in (("datetime", year), ("datetime_end", year + 1)):
+            column = pa.array([datetime(when, 1, 1, tzinfo=UTC)] * 3, chips.schema.field(name).type)
+            chips = chips.set_column(chips.schema.get_field_index(name), chips.schema.field(name), column)
+        store.append(chips)
+    with Engine(store.path) as engine:
+        for between, years in (
+            ("2024-01-01/2024-12-31", {2024}),
+            ("2022-06-01/2023-01-01", {2022, 2023}),
+            ("2023-12-31/2024-01-01", {2023, 2024}),
+        ):
+            hits = engine.search(np.ones(16), k=20, between=between)
+            assert {int(str(when)[:4]) for when in hits.column("datetime")} == years
 
 
 @pytest.mark.parametrize(
@@ -133,6 +162,16 @@ def test_predicates_see_every_column_and_only_the_rows_given(snapshot: Snapshot)
     assert predicate.rows(segment, "datetime IS NULL", None).tolist() == np.flatnonzero(np.isnat(when)).tolist()
     late = (when >= np.datetime64("2021-01-01T00:00")).nonzero()[0]
     assert predicate.rows(segment, "datetime >= '2021-01-01'", None).tolist() == late.tolist()
+    noon = np.datetime64("2021-01-01T12:00")
+    for text in (
+        "'2021-01-01T14:00:00+02:00'",
+        "'2021-01-01 07:00:00.000-05'",
+        "'2021-01-01T12:00:00Z'",
+        "TIMESTAMPTZ '2021-01-01 12:00:00'",
+        "TIMESTAMPTZ '2021-01-01 02:30:00-0930'",
+        "TIMESTAMP '2021-01-01 12:00:00'",
+    ):
+        assert predicate.rows(segment, f"datetime >= {text}", None).tolist() == (when >= noon).nonzero()[0].tolist()
     one = bytes(column(snapshot, "id")[77]).hex()
     assert predicate.rows(segment, f"id = from_hex('{one}') AND modalities = 1 AND h3 > 0", None).tolist() == [77]
     assert predicate.rows(segment, "valid_fraction < 1", some).tolist() == []
@@ -176,3 +215,22 @@ def test_a_repeated_filter_is_compiled_once(snapshot: Snapshot, monkeypatch: pyt
 def test_ranges_one_after_another() -> None:
     assert expand(np.array([3, 7, 7]), np.array([5, 7, 9])).tolist() == [3, 4, 7, 8]
     assert expand(np.array([], np.int64), np.array([], np.int64)).tolist() == []
+
+
+ELSEWHERE = """
+import sys
+from embedstore.store import Store
+from query.predicate import Predicate
+segment = Store.open(sys.argv[1]).snapshot().pieces[0].segment
+print([Predicate().rows(segment, where, None).tolist() for where in sys.argv[2:]])
+"""
+
+
+def test_conditions_on_times_mean_the_same_in_every_time_zone(snapshot: Snapshot) -> None:
+    asked = [f"datetime >= {kind} '2021-01-01 00:00:00'" for kind in ("", "TIMESTAMP", "TIMESTAMPTZ")]
+    expected = [Predicate().rows(snapshot.pieces[0].segment, where, None).tolist() for where in asked]
+    assert expected[0]
+    assert expected[0] == expected[1] == expected[2]
+    command = [sys.executable, "-c", ELSEWHERE, str(snapshot.root), *asked]
+    found = subprocess.run(command, env=os.environ | {"TZ": "America/New_York"}, check=True, capture_output=True)
+    assert json.loads(found.stdout) == expected

@@ -130,6 +130,20 @@ def test_a_scene_without_data_says_so(tmp_path: Path) -> None:
     assert "holds a pixel of data" in report.scenes_failed[0][1]
 
 
+def test_chips_with_data_that_are_there_already_count(tmp_path: Path) -> None:
+    pixels = scenes.noise(height=64, width=64)
+    pixels[:, :32] = 0
+    path = scenes.write(tmp_path / "half.tif", pixels, nodata=0)
+    run([path], tmp_path / "store", engine=Elsewhere())
+    held = set(rows_of(tmp_path / "store")["id"].to_pylist())
+    other = scenes.write(tmp_path / "other.tif", scenes.noise(height=64, width=64, seed=3), nodata=0)
+    run([other], tmp_path / "store", engine=Elsewhere())
+    store = Store.open(tmp_path / "store")
+    store.delete(ids=[i for i in rows_of(tmp_path / "store")["id"].to_pylist() if i not in held][:1])
+    report = run([path], tmp_path / "store", engine=Elsewhere())
+    assert (report.scenes_failed, report.already_there, report.skipped_empty) == ((), 32, 32)
+
+
 def test_chips_that_are_there_are_not_done_again(paths: list[Path], tmp_path: Path) -> None:
     sent: list[int] = []
 

@@ -129,6 +129,17 @@ def test_tiles_that_do_not_go_together_are_refused(
         run([files.tessera(tmp_path, stored, scales, mask=mask)], tmp_path / "s")
 
 
+def test_the_next_year_of_an_array_is_not_taken_for_the_one_before(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", files.vectors())
+    for year in (2020, 2021):
+        lines = [f"{i},{10 + 0.01 * i},45.0,{year}-06-01" for i in range(files.ROWS)]
+        (tmp_path / f"{year}.csv").write_text("\n".join(["id,lon,lat,datetime", *lines]))
+        for added in (files.ROWS, 0):
+            at = tmp_path / f"{year}.csv"
+            report = run([tmp_path / "v.npy"], tmp_path / "s", model="mine", coordinates=at, chip_metres=320)
+            assert (report.chips, report.already_there) == (added, files.ROWS - added)
+
+
 def test_arrays_with_coordinates(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", files.vectors())
     at = np.column_stack([10 + 0.01 * np.arange(files.ROWS), np.full(files.ROWS, 45.0)])

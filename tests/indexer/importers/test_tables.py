@@ -14,6 +14,8 @@ from indexer.encode import encode
 from indexer.importers import parquet
 from indexer.importers.run import run
 from query import Engine
+from query.export.run import export
+from tests.indexer import scenes
 from tests.indexer.importers import files
 
 if TYPE_CHECKING:
@@ -64,6 +66,59 @@ def test_where_and_when_and_from_what_is_kept(tmp_path: Path) -> None:
         row = engine.sql("SELECT * FROM embeddings WHERE inputs[1].item = 'tile-4'").to_pylist()[0]
         assert (row["datetime"].year, row["datetime_end"].year) == (2023, 2024)
         assert engine.store.encoder.options == {"version": "2.0.0", "source": "https://example.org/softcon"}
+
+
+def exported(tmp_path: Path, name: str, seed: int) -> Path:
+    """Export a small store of `rcf`, which is another encoder for every scene that it was fitted to."""
+    scene = scenes.write(tmp_path / f"{name}.tif", scenes.noise(seed=seed))
+    encode([scene], tmp_path / name, chip_size=32, datetime="2019-04-16")
+    with Engine(tmp_path / name) as engine:
+        export(engine, tmp_path / f"{name}.parquet")
+    return tmp_path / f"{name}.parquet"
+
+
+def test_an_export_comes_back_as_it_was_and_never_beside_another_encoder(tmp_path: Path) -> None:
+    one, other = exported(tmp_path, "one", 1), exported(tmp_path, "other", 2)
+    report = run([one], tmp_path / "s")
+    assert (report.layouts, report.notes) == ({str(one): "embedstore"}, ())
+    told = "SELECT id, geometry, datetime, datetime_end, valid_fraction, thumbnail FROM embeddings ORDER BY id"
+    with Engine(tmp_path / "one") as was, Engine(tmp_path / "s") as now:
+        assert now.sql(told).equals(was.sql(told))
+        id_ = was.sql(told)["id"][0].as_py()
+        assert now.search(id=id_, k=5).ids == was.search(id=id_, k=5).ids
+        spec = now.store.encoder
+        assert (spec.name, spec.chip_size, spec.gsd) == ("imported:rcf", 32, was.store.encoder.gsd)
+    with pytest.raises(EncoderMismatchError, match="version"):
+        run([other], tmp_path / "s")
+    columns = pq.read_table(other, columns=["id", "geometry", "embedding"])
+    pq.write_table(columns, tmp_path / "few.parquet")  # with the footer, and so taken for Earth Index
+    assert run([tmp_path / "few.parquet"], tmp_path / "few").chips
+    assert Store.open(tmp_path / "few").encoder.options["version"]
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_next_year_of_the_same_tiles_is_not_taken_for_the_one_before(tmp_path: Path, given: bool) -> None:
+    """Whether the caller says the year, or the files do."""
+    for year in (2023, 2024):
+        span = {"start_datetime": f"{year}-01-01T00:00:00Z", "end_datetime": f"{year + 1}-01-01T00:00:00Z"}
+        emb = {**{k: v for k, v in files.EMB.items() if "datetime" not in k}, **({} if given else span)}
+        columns = {
+            "id": [f"{i:040x}" for i in range(3)],
+            "embedding": files.lists(files.vectors()[:3]),
+            "geometry": files.footprints(3),
+        }
+        path = files.write(tmp_path / f"tiles{year}.parquet", columns, {"emb": emb})
+        report = run([path], tmp_path / "s", datetime=str(year) if given else None)
+        assert (report.chips, report.already_there) == (3, 0)
+        assert run([path], tmp_path / "s", datetime=str(year) if given else None).already_there == 3
+    with Engine(tmp_path / "s") as engine:
+        assert len(engine.search(files.vectors()[0], k=9, between="2024-01-01/2024-12-31")) == 3
+
+
+def test_a_time_said_later_is_heard(tmp_path: Path) -> None:
+    path = files.clay_v0(tmp_path / "c.parquet")
+    run([path], tmp_path / "s")
+    assert run([path], tmp_path / "s", datetime="2024").chips == files.ROWS
 
 
 def test_a_path_in_a_file_of_others_is_not_kept(tmp_path: Path) -> None:

@@ -203,6 +203,12 @@ def test_stopped(hurried: Session, statement: str) -> None:
     assert found["n"].to_pylist() == [3]
 
 
+def test_a_message_that_ends_within_a_letter_is_told(stranger: Session, engine: Engine) -> None:
+    for ask in (stranger.query, engine.sql):
+        with pytest.raises(SqlError, match="Expected number"):
+            ask("SELECT ST_GeomFromText('POLYGON((é0 0')")
+
+
 def test_a_file_of_the_snapshot_is_reached_through_the_view_only(stranger: Session, engine: Engine) -> None:
     for file in engine.snapshot.files[:3]:
         with pytest.raises(SqlError, match="no table"):
