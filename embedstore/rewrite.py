@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from embedstore.store import Store
     from embedstore.table import DataFile
 
+DIGEST = "sha256:"
+"""Begins an item that is a digest."""
 TARGET_BYTES = 256 << 20
 """A compacted file is no larger; a file of half of this or more is left alone."""
 
@@ -71,7 +73,12 @@ def _doomed(store: Store, ids: list[str] | None, region: Any, item: str | None) 
     snapshot.rescue()
     if item is not None:
         found = {f: _rows_of_item(store, f, item) for f in snapshot.files}
-        return {f: rows for f, rows in found.items() if len(rows)}
+        meant = set().union(*(items for _, items in found.values()))
+        if len(meant) > 1:
+            raise InputError(
+                f"{len(meant)} scenes in {store.path} are called {item}; say which one: {', '.join(sorted(meant))}."
+            )
+        return {f: rows for f, (rows, _) in found.items() if len(rows)}
     by_path: dict[str, list[int]] = {}
     for piece in snapshot.pieces:
         if ids is not None:
@@ -89,11 +96,20 @@ def _doomed(store: Store, ids: list[str] | None, region: Any, item: str | None) 
     return {file_of[p]: np.unique(rows) for p, rows in by_path.items()}
 
 
-def _rows_of_item(store: Store, file: DataFile, item: str) -> NDArray[np.int64]:
+def _rows_of_item(store: Store, file: DataFile, item: str) -> tuple[NDArray[np.int64], set[str]]:
+    """Return the rows of a file with an item among their inputs, and which items are called so.
+
+    Where the item is a digest, as of any raster that is no STAC Item, it is the file's name that people see.
+    """
     inputs = read_part(store.home.readable(store.home.folder / file.path), ["inputs"])["inputs"].combine_chunks()
-    items = pc.struct_field(pc.list_flatten(inputs), "item")
-    parents = pc.list_parent_indices(inputs).to_numpy()
-    return np.unique(parents[pc.equal(items, item).fill_null(False).to_numpy(zero_copy_only=False)]).astype(np.int64)
+    flat = pc.list_flatten(inputs)
+    items, files = (pc.struct_field(flat, name) for name in ("item", "href"))
+    by_file = pc.and_(
+        pc.starts_with(items, DIGEST), pc.equal(pc.replace_substring_regex(files, r"^.*/", ""), item).fill_null(False)
+    )
+    called = pc.or_(pc.equal(items, item), by_file).fill_null(False)
+    rows = pc.list_parent_indices(inputs).to_numpy()[called.to_numpy(zero_copy_only=False)]
+    return np.unique(rows).astype(np.int64), set(pc.unique(items.filter(called)).to_pylist())
 
 
 def _without(

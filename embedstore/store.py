@@ -233,12 +233,12 @@ class Store:
         within
             Rows whose centre lies in this area; anything that :func:`embedstore.area.parse` takes.
         item
-            Rows with this item among their inputs.
+            Rows with this item among their inputs; of a raster that is no STAC Item, its file's name will do.
 
         Raises
         ------
         InputError
-            If not exactly one is given, or an id is unknown.
+            If not exactly one is given, an id is unknown, or several scenes have the name.
         """
         return rewrite.delete(self, ids, within, item)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from embedstore.errors import UnknownIdError
 from query.cli import values
 from query.cli.screen import count, emit, size
 from query.cli.values import AsJson, StoreFolder
@@ -29,7 +30,7 @@ def delete(
     within: Annotated[
         str | None, typer.Option(help="Chips centred in a polygon: GeoJSON or WKT file.", metavar="F")
     ] = None,
-    item: Annotated[str | None, typer.Option(help="Chips made from a scene.", metavar="ITEM")] = None,
+    item: Annotated[str | None, typer.Option(help="Chips of a scene, as `search` names it.", metavar="ITEM")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Delete chips by id, by area or by scene. Older versions keep them until vacuum."""
@@ -37,6 +38,8 @@ def delete(
     from embedstore.store import Store
 
     deleted = Store.open(store).delete(ids=id_ or None, within=within, item=item)
+    if item is not None and not deleted:
+        raise UnknownIdError(f"no chip in {store} was made from {item}; `embedstore search` names the scenes of chips.")
     emit({"deleted": deleted}, [f"deleted {count(deleted, 'chip')}"], as_json)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 
 from embedstore import rewrite, rowmap
@@ -113,6 +114,31 @@ def test_an_id_given_twice_is_one_row(store: Store) -> None:
     assert store.delete(ids=[one, one, one.upper()]) == 1
     assert store.rows == 59
     assert store.delete(ids=[]) == 0
+
+
+def of_scene(chips: pa.Table, item: str, href: str) -> pa.Table:
+    """Return chips as if they were made from another scene."""
+    inputs = [[{**one, "item": item, "href": href} for one in row] for row in chips["inputs"].to_pylist()]
+    field = chips.schema.field("inputs")
+    return chips.set_column(chips.schema.get_field_index("inputs"), field, pa.array(inputs, field.type))
+
+
+def test_a_scene_goes_by_the_name_of_its_file_unless_two_have_it(store: Store) -> None:
+    for start, item, href in (
+        (100, "sha256:aa", "/archive/2019/a.tif"),
+        (110, "sha256:bb", "b.tif"),
+        (120, "sha256:cc", "s3://other/b.tif"),
+        (130, "S2A", "/archive/c.tif"),
+    ):
+        store.append(of_scene(make.chips(list(range(start, start + 5))), item, href))
+    assert store.delete(item="a.tif") == 5
+    with pytest.raises(InputError, match="sha256:bb, sha256:cc"):
+        store.delete(item="b.tif")
+    assert store.delete(item="sha256:cc") == 5
+    assert store.delete(item="b.tif") == 5
+    assert store.delete(item="c.tif") == 0, "an Item goes by its id"
+    assert store.delete(item="S2A") == 5
+    assert store.rows == 60
 
 
 def test_exactly_one_way_to_say_what(store: Store) -> None:

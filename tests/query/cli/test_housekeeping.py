@@ -44,6 +44,7 @@ def test_delete_by_id_item_and_area(run: Callable[..., Ran], own_vectors: Path, 
         (["--id", FIRST, "--item", "second"], "exactly one"),
         (["--id", "f" * 32], "f" * 32),
         (["--within", "absent.geojson"], "absent.geojson"),
+        (["--item", "third"], "third"),
     ],
 )
 def test_a_delete_that_makes_no_sense_changes_nothing(
