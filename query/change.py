@@ -41,8 +41,9 @@ def change(
 ) -> pa.Table:
     """Rank places by how far their vectors of two periods are from each other, the most changed first.
 
-    A chip of the second period is paired with the nearest of the first, if their centres are within half a chip. Of
-    several scenes of a period the nearest in place counts, and of equally near ones the newest.
+    A chip of the second period is paired with the nearest of the first, if their centres are within half a chip and
+    both were made of the same modalities: radar differs from colour where nothing has changed. Of several scenes of a
+    period the nearest in place counts, and of equally near ones the newest.
 
     Parameters
     ----------
@@ -83,7 +84,8 @@ def change(
         one, two = _pair(before, after, side / 2)
         if not len(one):
             raise QueryError(
-                f"no place was seen both in {a} and in {b}: no centres lie within half a chip, {side / 2:g} m."
+                f"no place was seen both in {a} and in {b} by the same modalities: no centres lie within half a chip, "
+                f"{side / 2:g} m."
             )
         return _table(before.take(one), after.take(two), int(k))
 
@@ -97,20 +99,26 @@ def _period(time: Any) -> Any:
 
 
 def _newest(searcher: Searcher, filter_: Filter, period: Any) -> Rows:
-    """Return the chips of a period, of each place the newest."""
+    """Return the chips of a period, of each place and modalities the newest."""
     rows = Rows.of(searcher.snapshot, [s.candidates for s in searcher.select(filter_)])
     if not len(rows):
         raise QueryError(f"no chip of the area was taken in {period}; `embedstore search` tells when chips were taken.")
     rows = rows.take(np.argsort(rows.column("datetime"), kind="stable")[::-1])
-    places = np.stack([rows.column("lon"), rows.column("lat")]).round(SAME_PLACE)
+    places = np.stack([rows.column("lon"), rows.column("lat"), rows.column("modalities")]).round(SAME_PLACE)
     return rows.take(np.unique(places, axis=1, return_index=True)[1])
 
 
 def _pair(before: Rows, after: Rows, reach: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return positions of chips of one place; none is in two pairs."""
+    """Return positions of chips of one place and the same modalities; none is in two pairs."""
     from scipy.spatial import cKDTree  # noqa: PLC0415 - slow to import
 
-    far, of = cKDTree(before.on_sphere()).query(after.on_sphere(), distance_upper_bound=reach)
+    far, of = np.full(len(after), np.inf), np.zeros(len(after), np.int64)
+    one_of, other_of = before.column("modalities"), after.column("modalities")
+    for seen in np.intersect1d(one_of, other_of).tolist():
+        here, there = np.flatnonzero(one_of == seen), np.flatnonzero(other_of == seen)
+        tree = cKDTree(before.take(here).on_sphere())
+        far[there], nearest = tree.query(after.take(there).on_sphere(), distance_upper_bound=reach)
+        of[there] = here[np.minimum(nearest, len(here) - 1)]  # where none is near, the tree counts one too far
     met = np.flatnonzero(np.isfinite(far))
     # the nearest pair first, the newest of equally near ones before others
     order = met[np.lexsort((-after.column("datetime").astype(np.int64)[met], far[met].round(1)))]

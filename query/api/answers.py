@@ -210,6 +210,7 @@ class Classified(Shown):
     )
     classes: list[str]
     chips: list[dict[str, Any]]
+    notes: list[str] = []
     evaluation: dict[str, Any] | None = None
 
 

@@ -134,9 +134,13 @@ def _libraries() -> threadpool_limits:
 
 
 async def _look_for_news(service: Service) -> None:
-    """Move on whenever a store has a new version."""
+    """Move on whenever a store has a new version, and take up the jobs of servers that have ended."""
     while True:
         await asyncio.sleep(service.settings.refresh_seconds)
+        try:
+            await run_in_threadpool(service.jobs.look)
+        except OSError as error:
+            LOG.warning("cannot look for jobs", extra={"fields": {"error": str(error)}})
         for one in service.collections:
             try:
                 await run_in_threadpool(one.refresh)

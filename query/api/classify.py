@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
-from embedstore.errors import LimitError, QueryError
+from embedstore.errors import LabelError, LimitError, QueryError
 from embedstore.snapshot import id_bytes
 from query.api import answers, items, openapi
 from query.api.labels import Classify, Suggest
@@ -47,7 +47,7 @@ async def classify(of: Of, service: Served, asker: Asker, asked: Classify) -> Re
 
 
 def _classify(of: Collection, service: Service, asker: Key, asked: Classify) -> Response:
-    from query.fewshot import Labelled, evaluate  # noqa: PLC0415 - scikit-learn is needed here only
+    from query.fewshot import Labelled  # noqa: PLC0415 - scikit-learn is needed here only
 
     settings = service.settings
     source, filters = asked.source(settings), asked.arguments(settings)
@@ -62,9 +62,7 @@ def _classify(of: Collection, service: Service, asker: Key, asked: Classify) -> 
         ids = of.ask(lambda searcher: _ids(searcher, filters))
     labelled = Labelled.read(of.bounded, source, asked.column)
     body: dict[str, Any] = {"classes": list(labelled.names), "chips": _classified(of, labelled, asked, ids)}
-    if asked.evaluate:
-        body["evaluation"] = evaluate(labelled, asked.method).to_dict()
-    return JSONResponse(body)
+    return JSONResponse(body | _about(labelled, asked.method, asked.k, measure=asked.evaluate))
 
 
 @router.post("/collections/{c}/suggest", response_class=Response, responses=openapi.plain(answers.Suggestions))
@@ -88,10 +86,10 @@ def work(collections: Collections) -> Callable[..., dict[str, Any]]:
     """Return what a job does: classify an area into a GeoParquet file."""
 
     def classify_area(request: dict[str, Any], result: Path, progress: Callable[[int, int], None]) -> dict[str, Any]:
-        from query.fewshot import Labelled, classify_area, evaluate  # noqa: PLC0415
+        from query.fewshot import Labelled, classify_area  # noqa: PLC0415
 
         of = collections[request["collection"]]
-        asked = request["asked"]
+        asked, version = request["asked"], of.version
         labelled = Labelled.read(of.bounded, asked["labels"], asked["column"])
         done = classify_area(
             of.bounded,
@@ -103,12 +101,24 @@ def work(collections: Collections) -> Callable[..., dict[str, Any]]:
             progress=progress,
             **asked["filters"],
         )
-        summary: dict[str, Any] = {"version": of.version, **done.to_dict()}
-        if asked["evaluate"]:
-            summary["evaluation"] = evaluate(labelled, asked["method"]).to_dict()
-        return summary
+        about = _about(labelled, asked["method"], asked["k"], measure=asked["evaluate"])
+        return {"version": version, **done.to_dict(), **about}
 
     return classify_area
+
+
+def _about(labelled: Labelled, method: str, k: int | None, *, measure: bool) -> dict[str, Any]:
+    """Return what to know of the labels, and how good the classes are, if that is asked and can be measured."""
+    from query.fewshot import evaluate  # noqa: PLC0415
+
+    notes = list(labelled.notes)
+    if not measure:
+        return {"notes": notes}
+    try:
+        score = evaluate(labelled, method, k=neighbours(k, labelled)).to_dict()
+    except LabelError as error:  # the classes are right all the same
+        return {"notes": [*notes, f"no score: {error}"], "evaluation": None}
+    return {"notes": notes, "evaluation": score}
 
 
 def is_served(collections: Collections) -> Callable[[dict[str, Any]], bool]:
@@ -143,7 +153,7 @@ def _named(of: Collection, asked: Classify, settings: Settings) -> list[str] | N
     if count > settings.max_labels:
         raise LimitError(f"there are {count} ids and points; {settings.max_labels} are allowed. Give an area instead.")
     places = [items.nearest(of, lon, lat) for lon, lat in asked.points or ()]
-    return list(dict.fromkeys([*(asked.ids or ()), *places]))
+    return [*(asked.ids or ()), *places]
 
 
 def _count(searcher: Searcher, filters: dict[str, Any]) -> int:

@@ -86,6 +86,7 @@ class FeatureCollection(BaseModel):
 
     type: Literal["FeatureCollection"]
     features: list[Feature]
+    crs: dict[str, Any] | None = None
 
     @property
     def corners(self) -> int:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REQUEST, STATE, RESULT, LOCK = "request.json", "state.json", "result.parquet", "lock"
+DELETED = "deleted"
+"""Beside them once nobody wants it any more, until its worker, or the next server, takes it away."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from embedstore.deadline import Stopped, bounded
 from embedstore.errors import DamageError, storage_errors
 from embedstore.sealed import read_json, write_json
 from query.api import problems
-from query.api.job import REQUEST, RESULT, STATE, Job, State, claim, remove, state_of
+from query.api.job import DELETED, REQUEST, RESULT, STATE, Job, State, claim, remove, state_of
 from query.api.problems import Problem
 
 if TYPE_CHECKING:
@@ -78,9 +78,17 @@ class Jobs:
         for leftover in self._folder.glob(".*"):  # of servers that were killed while they made or removed a job
             if leftover.stat().st_mtime < time.time() - LEFTOVER:
                 shutil.rmtree(leftover, ignore_errors=True)
+        self.look()
+
+    def look(self) -> None:
+        """Go on with what no living server works on, as one that has ended since may have left it."""
         for folder in self._folders():
             state = state_of(folder)
-            if state is not None and state.status == "running" and self._is_mine(folder):
+            if folder.name in self._held or state is None or not self._is_mine(folder):
+                continue
+            if (folder / DELETED).exists():
+                self._remove(folder)
+            elif state.status == "running":
                 self._take_up(folder)
 
     def stop(self) -> None:
@@ -90,6 +98,8 @@ class Jobs:
                 job.ending.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
         for job in self._held.values():
+            if job.deleted:
+                remove(job.folder)
             job.let_go()
         self._held.clear()
 
@@ -156,15 +166,23 @@ class Jobs:
         with self._changing:
             job = self._held.get(id_)
             if job is not None:
+                with suppress(OSError):  # a server that is killed before its worker has removed it
+                    (folder / DELETED).touch()
                 job.deleted = True
                 job.ending.cancel()  # its worker removes it
-                return
-            lock, state = claim(folder), state_of(folder)
-            if lock is None and state is not None and state.status == "running":
+            elif not self._remove(folder):
                 raise Problem(409, f"another server works on the job {id_}; cancel it there.")
-            remove(folder)
-            if lock is not None:
-                lock.close()
+
+    @staticmethod
+    def _remove(folder: Path) -> bool:
+        """Take a job away, unless another server works on it."""
+        lock, state = claim(folder), state_of(folder)
+        if lock is None and state is not None and state.status == "running":
+            return False
+        remove(folder)
+        if lock is not None:
+            lock.close()
+        return True
 
     def count(self) -> dict[str, int]:
         """Return how many jobs there are of each status."""
@@ -223,7 +241,8 @@ class Jobs:
         folder = self._folder / id_
         known = len(id_) == 32 and id_.isascii() and id_.isalnum() and folder.is_dir()
         job = self._held.get(id_)
-        if not known or (job is not None and job.deleted) or not self._is_mine(folder, asker):
+        deleted = (job is not None and job.deleted) or (folder / DELETED).exists()
+        if not known or deleted or not self._is_mine(folder, asker):
             raise _unknown(id_)
         return folder
 

@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 
 PAGE = 1_000
 """Items asked for at a time."""
+NO_CLASSES = pa.schema(
+    {
+        "id": pa.string(),
+        "class": pa.string(),
+        "confidence": pa.float64(),
+        "distance": pa.float64(),
+        "neighbours": pa.list_(pa.string()),
+        "lon": pa.float64(),
+        "lat": pa.float64(),
+    }
+).empty_table()
+"""What a classification of no chips answers."""
 
 
 class Client:
@@ -248,11 +260,18 @@ class Client:
             "column": column,
             "method": method,
             "abstain_below": abstain_below,
-            **_given(k=k, ids=ids and list(ids), points=points and list(points)),
+            **_given(
+                k=k,
+                ids=None if ids is None else [str(one) for one in ids],
+                points=None if points is None else [[float(x), float(y)] for x, y in points],
+            ),
             **_filters(bbox, within, cells, between, where),
         }
         found = self._transport.json("POST", f"{self._path}/classify", body)
-        return Job(found["job"], self._transport) if "job" in found else pa.Table.from_pylist(found["chips"])
+        if "job" in found:
+            return Job(found["job"], self._transport)
+        chips = found["chips"]
+        return pa.Table.from_pylist(chips) if chips else NO_CLASSES
 
     def suggest(
         self,

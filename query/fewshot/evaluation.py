@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Splits = Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
+LEAST_TESTED = 2
+"""Places that must be tested: of one alone nobody knows how far others differ from it."""
 DRAWS = 500
 LEVEL = 0.95
 THRESHOLDS = np.linspace(0, 1, 51)
@@ -111,17 +113,17 @@ def evaluate(labelled: Labelled, method: str = "knn", *, k: int = NEIGHBOURS) ->
     Raises
     ------
     LabelError
-        If all labels lie in one place, or no class lies in two.
+        If all labels lie in one place, or classes do not lie in so many that two could be told apart elsewhere.
     QueryError
         If method or k makes no sense.
     """
     made = blocks(labelled)
     spatial = _predict(labelled, spatial_splits(labelled, made), method, k)
     known = ~np.isnan(spatial[:, 0])
-    if not known.any():
+    if len(np.unique(made.of[known])) < LEAST_TESTED:
         raise LabelError(
-            "no class lies in two places, so none can be learned in one and tested in the other. Label each class in "
-            "several places."
+            "too few places can be tested: elsewhere there must be labels of two classes, the place's own among them. "
+            "Label each class in several places."
         )
     at_random = _predict(labelled, random_splits(labelled), method, k)
     return Evaluation(
@@ -144,7 +146,7 @@ def _predict(labelled: Labelled, splits: Splits, method: str, k: int) -> NDArray
         deadline.check()
         learned = np.unique(labelled.classes[train])
         test = test[np.isin(labelled.classes[test], learned)]  # noqa: PLW2901 - what can be tested of it
-        if len(learned) and len(test):
+        if len(learned) > 1 and len(test):  # who has seen one class only cannot but name it
             model = estimator(method, k=k).fit(labelled.vectors[train], labelled.classes[train])
             shares[test] = 0
             shares[np.ix_(test, model.classes_)] = model.predict_proba(labelled.vectors[test])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import geopandas
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
@@ -47,6 +48,20 @@ def later(vectors: np.ndarray) -> np.ndarray:
 
 def make_unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
+
+
+def test_radar_is_no_change_of_colour(store: Store) -> None:
+    lon, lat, vectors = places()
+    radar = chips("r", lon[:10], lat[:10], -vectors[:10], day(2020, 9))
+    at = radar.schema.get_field_index("modalities")
+    store.append(radar.set_column(at, radar.schema.field(at), pa.array([2] * 10, pa.int32())))
+    with Engine(store.path) as engine:
+        found = change(engine, BEFORE, AFTER, k=COUNT)
+        assert found.num_rows == COUNT
+        assert not {make.chip_id(f"r{i}") for i in range(10)} & set(found["id_a"].to_pylist())
+        assert found["id_a"].to_pylist()[:3] == [make.chip_id(f"a{i}") for i in (17, 5, 40)]
+        with pytest.raises(QueryError, match="same modalities"):
+            change(engine, "2020-09-01", AFTER)
 
 
 @pytest.fixture

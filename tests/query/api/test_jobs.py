@@ -13,6 +13,7 @@ import pytest
 
 from embedstore.sealed import read_json, write_json
 from query.api import Settings, worker
+from query.api.job import DELETED
 from query.api.keys import ANYBODY
 from query.api.problems import Problem
 from query.api.worker import Jobs
@@ -125,6 +126,36 @@ def test_two_servers_share_a_folder_but_no_job(started: Callable[..., Jobs]) -> 
     two.delete(id_, ANYBODY)
     with pytest.raises(Problem):
         one.view(id_, ANYBODY)
+
+
+def test_a_server_takes_up_the_jobs_of_one_that_ends_beside_it(started: Callable[..., Jobs]) -> None:
+    work, other = Paced(), Paced()
+    one = started(work)
+    id_ = one.submit({"n": 1}, ANYBODY)
+    assert work.begun.acquire(timeout=10)
+    two = started(other)
+    two.look()
+    assert not other.begun.acquire(blocking=False), "it is worked on"
+    one.stop()
+    two.look()
+    other.turn.release(3)
+    until(lambda: two.view(id_, ANYBODY)["status"] == "done")
+    assert json.loads(two.result(id_, ANYBODY).read_text()) == {"n": 1}
+
+
+def test_a_deleted_job_does_not_come_back(started: Callable[..., Jobs], folder: Path) -> None:
+    jobs = started(Paced(), jobs_at_once=1)
+    running, waiting = jobs.submit({"n": 1}, ANYBODY), jobs.submit({"n": 2}, ANYBODY)
+    jobs.delete(waiting, ANYBODY)
+    jobs.stop()
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == [running]
+    (folder / running / DELETED).touch()  # as a server leaves it that is killed before its worker has looked
+    work = Paced()
+    after = started(work)
+    with pytest.raises(Problem):
+        after.view(running, ANYBODY)
+    assert not [path for path in folder.iterdir() if path.is_dir()]
+    assert not work.begun.acquire(blocking=False)
 
 
 def test_a_job_that_ends_every_server_is_reported(started: Callable[..., Jobs], folder: Path) -> None:

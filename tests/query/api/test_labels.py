@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
 
-from query.fewshot import Labelled, classify_ids, suggest
+from query.fewshot import Labelled, classify_ids, evaluate, suggest
 from tests.embedstore import make
 from tests.query.api.conftest import C
 
@@ -40,6 +41,46 @@ def test_ids_are_classified_as_by_the_library(
     places = {f["id"]: f["properties"] for f in client.get(f"{C}/items", params={"limit": 100}).json()["features"]}
     for chip in answer.json()["chips"]:
         assert (chip["lon"], chip["lat"]) == (places[chip["id"]]["lon"], places[chip["id"]]["lat"])
+
+
+def test_the_score_is_of_what_classified_and_its_want_loses_no_class(
+    client: TestClient, engine: Engine, ids: list[str], labels: dict[str, str]
+) -> None:
+    asked = {"labels": labels, "ids": ids[20:22], "k": 1, "evaluate": True}
+    told = client.post(f"{C}/classify", json=asked).json()
+    same = evaluate(Labelled.read(engine, labels, "class"), "knn", k=1)
+    assert told["evaluation"] == json.loads(json.dumps(same.to_dict()))
+    assert told["notes"] == []
+    near = {ids[0]: "town", ids[1]: "field"}
+    told = client.post(f"{C}/classify", json={**asked, "labels": near}).json()
+    assert len(told["chips"]) == 2
+    assert told["evaluation"] is None
+    assert told["notes"][0].startswith("no score: ")
+
+
+def test_labels_that_meet_no_chip_are_told_of(client: TestClient, ids: list[str]) -> None:
+    places = [client.get(f"{C}/items/{id_}").json()["properties"] for id_ in (ids[0], ids[60])]
+    points = [(p["lon"], p["lat"], "ab"[i]) for i, p in enumerate(places)] + [(0.0, 0.0, "a")]
+    features = [
+        {"type": "Feature", "geometry": {"type": "Point", "coordinates": [x, y]}, "properties": {"class": name}}
+        for x, y, name in points
+    ]
+    labels = {"type": "FeatureCollection", "features": features}
+    told = client.post(f"{C}/classify", json={"labels": labels, "ids": ids[:1]}).json()
+    assert any("1 " in note for note in told["notes"]), told["notes"]
+    crs = {"type": "name", "properties": {"name": "EPSG:32633"}}
+    refused = client.post(f"{C}/classify", json={"labels": {**labels, "crs": crs}, "ids": ids[:1]})
+    assert refused.status_code == 400
+    assert "EPSG:32633" in refused.json()["detail"]
+
+
+def test_there_is_an_answer_for_every_place_that_is_asked_for(client: TestClient, ids: list[str], labels: Any) -> None:
+    known = [client.get(f"{C}/items/{id_}").json()["properties"] for id_ in (ids[30], ids[50])]
+    points = [[p["lon"], p["lat"]] for p in (known[0], known[1], known[0])]
+    asked = {"labels": labels, "ids": [ids[40], ids[40]], "points": points}
+    chips = client.post(f"{C}/classify", json=asked).json()["chips"]
+    assert [chip["id"] for chip in chips] == [ids[40], ids[40], ids[30], ids[50], ids[30]]
+    assert chips[2] == chips[4]
 
 
 def test_places_areas_and_everything(client: TestClient, ids: list[str], labels: dict[str, str]) -> None:

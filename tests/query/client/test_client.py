@@ -104,7 +104,10 @@ def test_heat_map_and_sql(client: Client, engine: Engine, ids: list[str]) -> Non
 
 def test_labels(client: Client, ids: list[str], tmp_path: Path) -> None:
     labels = {id_: "ab"[number % 2] for number, id_ in enumerate(ids[:10])}
-    few = client.classify(labels, ids=ids[:4])
+    few = client.classify(labels, ids=np.array(ids[:4]))
+    none = client.classify(labels, bbox=(0, 0, 1, 1))
+    assert none.num_rows == 0
+    assert none.schema.names == few.schema.names
     assert isinstance(few, pa.Table)
     assert few["class"].to_pylist() == list("abab")
     job = client.classify(labels)

@@ -10,14 +10,16 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from embedstore.errors import LabelError, QueryError
+from query import Engine
 from query.example import distance
 from query.fewshot import METHODS, Labelled, estimator, evaluate
 from query.fewshot.blocks import FOLDS, blocks, folds, random_splits, spatial_splits
 from query.fewshot.evaluation import _intervals
+from tests.embedstore import make
 from tests.query.fewshot.conftest import CLASSES, SIDE, Landscape, collection, feature
 
 if TYPE_CHECKING:
-    from query import Engine
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -133,6 +135,20 @@ def test_a_class_of_one_place_is_not_tested_and_is_named(engine: Engine, landsca
     assert score.spatial.tested == len(shapes)
 
 
+@pytest.mark.parametrize("method", ["knn", "probe", "forest", "prototype"])
+def test_who_has_learned_one_class_only_tests_nothing(tmp_path: Path, method: str) -> None:
+    """Of a town of two classes at random, and one chip elsewhere, all of that chip's class would be right."""
+    town = [make.chip_id(f"t{i}") for i in range(20)]
+    store = make.store(tmp_path / "s")
+    store.append(make.chips([f"t{i}" for i in range(20)], box=(10.0, 45.0, 10.004, 45.003)))
+    store.append(make.chips(["lone"], box=(12.0, 47.0, 12.1, 47.1)))
+    classes = np.random.default_rng(1).permutation(["a"] * 10 + ["b"] * 10).tolist()
+    with Engine(store.path) as engine:
+        labelled = Labelled.read(engine, dict(zip(town, classes, strict=True)) | {make.chip_id("lone"): "a"})
+        with pytest.raises(LabelError, match="too few places can be tested"):
+            evaluate(labelled, method)
+
+
 def test_wrong_labels_are_pointed_at(engine: Engine, landscape: Landscape) -> None:
     labels = landscape.labels(range(0, SIDE**2, 2))
     wrong = {i: CLASSES[(CLASSES.index(labels[i]) + 1) % 3] for i in list(labels)[5::29]}
@@ -148,7 +164,7 @@ def test_labels_of_one_place_give_no_score(engine: Engine, landscape: Landscape)
     labels = {landscape.ids[0]: "a", landscape.ids[1]: "b"}
     with pytest.raises(LabelError, match="Label a second place"):
         evaluate(Labelled.read(engine, labels))
-    with pytest.raises(LabelError, match="no class lies in two places"):
+    with pytest.raises(LabelError, match="too few places can be tested"):
         evaluate(Labelled.read(engine, {landscape.ids[0]: "a", landscape.ids[-1]: "b"}))
 
 
