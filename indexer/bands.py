@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NUMBERED = re.compile(r"B0*(\d{1,2})(A?)(?=$|[\s,;:(])", re.IGNORECASE)
+SPECTRAL = re.compile(
+    r"[RGBN]|coastal|blue|green|yellow|red|nir|pan|cirrus|red_?edge\d*|nir0?\d+|swir\d+", re.IGNORECASE
+)
+"""Bands of images by colour, and as STAC calls them (``common_name``, ``eo:common_name``)."""
 COLOURS = {"red": "R", "green": "G", "blue": "B", "nir": "N"}
 BASELINE_TAGS = ("PROCESSING_BASELINE", "processing_baseline", "s2:processing_baseline")
 PRODUCT_TAGS = ("PRODUCT_URI", "PRODUCT_URI_1C", "PRODUCT_URI_2A", "DATATAKE_IDENTIFIER")
@@ -137,8 +141,13 @@ def describe(source: Any, name: str) -> Bands:
         indexes,
         tuple(float(scales[i - 1]) for i in indexes),
         tuple(float(offsets[i - 1]) for i in indexes),
-        tuple(S2_SHIFT if shifted and (n.isdecimal() or NUMBERED.match(n)) else 0.0 for n in names),
+        tuple(S2_SHIFT if shifted and _is_reflectance(n) else 0.0 for n in names),
     )
+
+
+def _is_reflectance(name: str) -> bool:
+    """Tell whether a band of Sentinel-2 is an image; others are classes, angles or times."""
+    return bool(name.isdecimal() or NUMBERED.match(name) or SPECTRAL.fullmatch(name))
 
 
 def alpha_is_a_band(source: Any) -> bool:

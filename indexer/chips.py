@@ -16,7 +16,7 @@ import numpy as np
 import shapely
 
 from embedstore import footprint
-from embedstore.errors import GeometryError, RasterError, SpecError
+from embedstore.errors import BandError, GeometryError, RasterError, SpecError
 from indexer import cells
 
 if TYPE_CHECKING:
@@ -90,8 +90,17 @@ class ChipPlan:
         return {self.modality: self.raster, **dict(self.beside)}
 
     def only(self, modalities: Sequence[str]) -> ChipPlan:
-        """Return the same chips with those modalities alone that are named, and at least one of which is there."""
-        (modality, raster), *beside = ((m, self.layers[m]) for m in modalities if m in self.layers)
+        """Return the same chips with those modalities alone that are named.
+
+        Raises
+        ------
+        BandError
+            If none of them is there.
+        """
+        there = [(m, self.layers[m]) for m in modalities if m in self.layers]
+        if not there:
+            raise BandError(f"{self.path} has {', '.join(self.layers)}; what is asked for is {', '.join(modalities)}.")
+        (modality, raster), *beside = there
         return replace(self, raster=raster, modality=modality, beside=tuple(beside))
 
     @property

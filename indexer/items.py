@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIXES = (".json", ".geojson")
+TIMES = ("datetime", "start_datetime")
+"""Say when an Item or an asset was taken; a span has no ``datetime``."""
 SAME_GRID = 0.01
 """Of a pixel: how far apart the corners of one grid may be."""
 
@@ -85,7 +87,7 @@ def _open(path: Path, name: str, asset: Any, item: Any, when: datetime | None) -
             "here. Download it, and give its path."
         )
     file = href if away else path.parent / (unquote(parts.path) if parts.scheme == "file" else href)
-    said = asset.get("datetime") or (item.get("properties") or {}).get("datetime")
+    said = next((of[name] for of in (asset, item.get("properties") or {}) for name in TIMES if of.get(name)), None)
     try:
         raster = open_raster(file, when or (acquisition.parse(str(said)) if said else None))
         return numbers.applied(numbers.said(item, asset), raster)

@@ -70,15 +70,20 @@ def said(item: dict[str, Any], asset: dict[str, Any]) -> Numbers:
 def applied(numbers: Numbers, raster: Raster) -> Raster:
     """Return a raster that is read with what its Item says; a scale or an offset in the file is believed before it.
 
+    A file may have the scale alone and leave the offset, or that the numbers are shifted, to the Item.
+
     Raises
     ------
     RasterError
         If the Item speaks of another number of bands.
     """
     bands, count = raster.bands, len(raster.bands.names)
-    if any(s != 1 for s in bands.scale) or any(bands.offset):
+    if any(bands.offset):
         return raster
     scale, offset = (_spread(v, count, raster) for v in (numbers.scale or (1.0,), numbers.offset or (0.0,)))
+    if any(s != 1 for s in bands.scale):
+        same = all(map(math.isclose, bands.scale, scale))
+        scale, offset = bands.scale, offset if same else (0.0,) * count  # an offset is in the units of its own scale
     shift = bands.shift
     if numbers.shifted is not None:
         shift = (S2_SHIFT if numbers.shifted and raster.dtype == "uint16" else 0.0,) * count

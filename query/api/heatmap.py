@@ -12,6 +12,7 @@ from embedstore.errors import LimitError
 from query.api import answers, openapi
 from query.api.questions import HeatMap
 from query.api.service import Of, Served
+from query.filters import Filter
 
 if TYPE_CHECKING:
     from query.api.collections import Collection
@@ -31,8 +32,10 @@ async def heat_map(of: Of, service: Served, asked: HeatMap) -> Response:
 
 
 def _answer(of: Collection, settings: Settings, asked: HeatMap) -> Response:
-    resolution = default_resolution(of) if asked.resolution is None else asked.resolution
-    found = of.bounded.heat_map(**asked.examples(settings), **asked.arguments(settings), resolution=resolution)
+    arguments = asked.arguments(settings)
+    where = Filter.parse(arguments["bbox"], arguments["within"])
+    resolution = default_resolution(of, where) if asked.resolution is None else asked.resolution
+    found = of.bounded.heat_map(**asked.examples(settings), **arguments, resolution=resolution)
     if found.num_rows > settings.max_heat_cells:
         raise LimitError(
             f"the heat map has {found.num_rows} cells at resolution {resolution}; {settings.max_heat_cells} are "
@@ -45,11 +48,19 @@ def _answer(of: Collection, settings: Settings, asked: HeatMap) -> Response:
     return JSONResponse({"resolution": resolution, "cells": cells})
 
 
-def default_resolution(of: Collection) -> int:
+def default_resolution(of: Collection, where: Filter) -> int:
     """Return the finest resolution that gives about a few thousand cells, and none much smaller than a chip."""
-    west, south, east, north = of.describe()["extent"]["spatial"]["bbox"][0]
-    height = (north - south) * 111.195
-    width = (east - west) * 111.195 * math.cos(math.radians((north + south) / 2))
+    areas = [_km2(*of.describe()["extent"]["spatial"]["bbox"][0])]
+    if where.boxes is not None:
+        areas.append(sum(_km2(*box) for box in where.boxes.tolist()))
+    if where.shape is not None:
+        areas.append(_km2(*where.shape.bounds))
     finest = of.engine.store.grid.h3_resolution
-    fitting = [r for r in range(finest) if height * width / CELL_KM2[r] <= CELLS_WANTED]
+    fitting = [r for r in range(finest) if min(areas) / CELL_KM2[r] <= CELLS_WANTED]
     return max(fitting, default=0)
+
+
+def _km2(west: float, south: float, east: float, north: float) -> float:
+    """Return about how large a box in degrees is, in square kilometres."""
+    height = (north - south) * 111.195
+    return height * (east - west) * 111.195 * math.cos(math.radians((north + south) / 2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
@@ -23,6 +23,8 @@ from query.filters import Filter
 router = APIRouter(tags=["Collections and items"])
 WEBP = "image/webp"
 DAY = "private, max-age=86400"
+PARAMETERS = frozenset({"limit", "bbox", "datetime", "token"})
+"""Of a page of items."""
 
 
 @router.get("/collections", response_class=Response, responses=openapi.plain(answers.Collections))
@@ -53,10 +55,13 @@ def list_items(
     token: Annotated[str | None, Query(max_length=64, description="From a next link.")] = None,
 ) -> Response:
     """List chips page by page, in the order of the ground; the next link goes on where this page ends."""
+    unknown = set(request.query_params) - PARAMETERS
+    if unknown:  # OGC 17-069r4, /req/core/query-param-unknown: all chips are no answer to a filter that is misspelt
+        raise Problem(400, f"there is no parameter {', '.join(sorted(unknown))}; give {', '.join(sorted(PARAMETERS))}.")
     filter_ = Filter.parse(_box(bbox), None, None, _interval(datetime), None)
     after = _read_token(token)
     page = of.ask(lambda s: listing.page(s, of.shelf, filter_, min(limit, settings.max_page), after))
-    path, query = f"/collections/{of.id}/items", dict(request.query_params)
+    path, query = f"{_path(of)}/items", dict(request.query_params)
     links = [_link(request, "self", path, GEOJSON, query)]
     if page.after is not None:
         links.append(_link(request, "next", path, GEOJSON, {**query, "token": f"{page.after[0]:x}-{page.after[1]}"}))
@@ -71,9 +76,11 @@ def list_items(
 
 
 @router.get("/collections/{c}/items/{id}", response_class=Response, responses=openapi.feature(answers.Item))
-def get_item(of: Of, to: To, id: str) -> Response:  # noqa: A002 - the name in the path
+def get_item(request: Request, of: Of, to: To, id: str) -> Response:  # noqa: A002 - the name in the path
     """Return one chip."""
-    return JSONResponse(_item(of, to, id), media_type=GEOJSON)
+    item = _item(of, to, id)
+    item["links"].append(_link(request, "collection", _path(of), "application/json"))
+    return JSONResponse(item, media_type=GEOJSON)
 
 
 @router.get("/collections/{c}/items/{id}/thumbnail", response_class=Response, responses=openapi.ok((WEBP, None)))
@@ -172,12 +179,16 @@ def _read_token(token: str | None) -> listing.Cursor | None:
     return value, id_
 
 
+def _path(of: Collection) -> str:
+    return f"/collections/{quote(of.id, safe='')}"
+
+
 def _link(request: Request, rel: str, path: str, type_: str, query: dict[str, str] | None = None) -> dict[str, str]:
     href = str(request.base_url).rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
     return {"rel": rel, "type": type_, "href": href}
 
 
 def _with_links(request: Request, of: Collection) -> dict[str, Any]:
-    path = f"/collections/{of.id}"
+    path = _path(of)
     links = [_link(request, "self", path, "application/json"), _link(request, "items", f"{path}/items", GEOJSON)]
     return {**of.describe(), "links": links}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -21,6 +23,9 @@ ERRORS: dict[int, type[errors.EmbedstoreError]] = {
     422: errors.QueryError,
 }
 """What a status means; any other is a store that cannot serve."""
+BUSY = frozenset({429, 503})
+TRIES, LONGEST = 6, 60
+"""How often a busy service is asked, and seconds for which it is waited at most."""
 
 
 class Transport:
@@ -59,7 +64,7 @@ class Transport:
     def ask(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, **more: Any
     ) -> httpx.Response:
-        """Send a request.
+        """Send a request; to a busy service, again after the time that it says.
 
         Raises
         ------
@@ -67,10 +72,19 @@ class Transport:
             What the engine would have raised, if the service refuses; StoreError if it cannot be reached.
         """
         url = path if path.startswith(("http://", "https://")) else self.url + path
-        try:
-            answer = self._http.request(method, url, json=body, headers={**self._headers, **(headers or {})}, **more)
-        except httpx.HTTPError as error:
-            raise errors.StoreError(f"the service at {self.url} does not answer: {error}. Is it running?") from error
+        for attempt in range(TRIES):
+            try:
+                answer = self._http.request(
+                    method, url, json=body, headers={**self._headers, **(headers or {})}, **more
+                )
+            except httpx.HTTPError as error:
+                raise errors.StoreError(
+                    f"the service at {self.url} does not answer: {error}. Is it running?"
+                ) from error
+            seconds = _come_again(answer)
+            if seconds is None or attempt == TRIES - 1:
+                break
+            time.sleep(seconds + random.random() / 2)  # noqa: S311 - so that not all come at once
         _check(answer)
         return answer
 
@@ -96,6 +110,14 @@ class Transport:
             replace_file(target, fill)
         except httpx.HTTPError as error:
             raise errors.StoreError(f"the service at {self.url} broke off: {error}. Ask again.") from error
+
+
+def _come_again(answer: httpx.Response) -> int | None:
+    """Return the seconds after which a busy service may be asked again; None if it is not busy, or for long."""
+    told = answer.headers.get("Retry-After", "")
+    if answer.status_code not in BUSY or not (told.isascii() and told.isdecimal()) or int(told) > LONGEST:
+        return None
+    return int(told)
 
 
 def _check(answer: httpx.Response) -> None:

@@ -176,7 +176,7 @@ def plans(_: Path, own: Path) -> Run:
 def _said(raw: bytes) -> str:
     """Return the digest that a plan names."""
     at = raw.rfind(b'"sha256":"')
-    return raw[at + 10 : at + 74].decode("ascii", "replace") if at >= 0 else file.UNSEALED
+    return (raw[at + 10 : at + 74].decode("ascii", "replace") if at >= 0 else "") or file.UNSEALED
 
 
 def key_files(_: Path, own: Path) -> Run:

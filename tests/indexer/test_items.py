@@ -11,12 +11,13 @@ from affine import Affine
 
 from embedstore.errors import BandError, EncoderMismatchError, RasterError
 from embedstore.store import Store
+from indexer.chips import ChipPlan
 from indexer.encode import encode
 from indexer.encoders import registry
 from indexer.items import open_item
 from indexer.pretrain.recipes.clip import TOWERS
 from indexer.query_chip import encode_chip
-from indexer.rasters import Reader
+from indexer.rasters import Reader, open_raster
 from query.engine import Engine
 from tests.indexer import clip_model
 from tests.indexer.scenes import UTM, noise, write
@@ -188,6 +189,21 @@ def test_times_of_assets_are_kept(model: str, tmp_path: Path) -> None:
     assert set(column(tmp_path / "s", when("inputs[2].datetime"))) == {"04-18"}
     encode([where], tmp_path / "t", encoder=model, datetime="2020-01-02")
     assert set(column(tmp_path / "t", when("inputs[2].datetime"))) == {"01-02"}
+
+
+def test_a_span_is_dated_by_its_beginning_and_not_by_its_file(tmp_path: Path) -> None:
+    layer(tmp_path, "optical", tags={"TIFFTAG_DATETIME": "2024:05:05 10:00:00"})
+    span = {"start_datetime": "2019-04-01T00:00:00Z", "end_datetime": "2019-04-30T00:00:00Z"}
+    where = item(tmp_path, {"optical": "optical.tif"}, datetime=None, **span)
+    (raster,) = open_item(where, ["optical"]).values()
+    assert str(raster.datetime)[:10] == "2019-04-01"
+
+
+def test_a_scene_of_none_of_the_modalities_is_refused(tmp_path: Path) -> None:
+    layer(tmp_path, "optical")
+    plan = ChipPlan(open_raster(tmp_path / "optical.tif"), "optical", 32, 32)
+    with pytest.raises(BandError, match="has optical; what is asked for is sar"):
+        plan.only(["sar"])
 
 
 @pytest.mark.parametrize(

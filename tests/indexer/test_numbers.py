@@ -96,6 +96,30 @@ def test_a_file_is_believed_before_its_item(tmp_path: Path) -> None:
     assert (raster.bands.scale, raster.bands.offset) == ((0.25,), (0.0,))
 
 
+@pytest.mark.parametrize(
+    ("properties", "told", "offset", "shift"),
+    [
+        ({}, {"scale": 0.25, "offset": -7}, -7.0, 0.0),
+        ({}, {"scale": 0.5, "offset": -7}, 0.0, 0.0),
+        (S2, None, 0.0, 1000.0),
+        (S2 | TAKEN, None, 0.0, 0.0),
+        (OLD, None, 0.0, 0.0),
+    ],
+)
+def test_a_file_with_the_scale_alone_leaves_the_rest_to_its_item(
+    tmp_path: Path, properties: dict[str, Any], told: dict[str, float] | None, offset: float, shift: float
+) -> None:
+    item = world.item(tmp_path, "one", bands=1)
+    with rasterio.open(tmp_path / "one-optical.tif", "r+") as scene:
+        scene.scales = (0.25,)
+    item["properties"] |= properties
+    if told:
+        item["assets"]["optical"]["raster:bands"] = [told]
+    (tmp_path / "item.json").write_text(json.dumps(item))
+    (raster,) = open_item(tmp_path / "item.json", ["optical"]).values()
+    assert (raster.bands.scale, raster.bands.offset, raster.bands.shift) == ((0.25,), (offset,), (shift,))
+
+
 def test_an_item_that_speaks_of_other_bands(tmp_path: Path) -> None:
     item = world.item(tmp_path, "one", bands=2)
     item["assets"]["optical"]["raster:bands"] = [{"scale": 1}, {"scale": 2}, {"scale": 3}]

@@ -134,6 +134,14 @@ def test_sentinel_2_offset_since_baseline_4(tmp_path: Path, name: str, tags: dic
     assert np.array_equal(got[0], np.maximum(stored - 1000, 0) if shifted else stored)
 
 
+@pytest.mark.parametrize("names", [("red", "green", "blue", "nir"), ("swir16", "rededge2", "nir08", "coastal"), ()])
+def test_the_shift_is_of_bands_by_any_name(tmp_path: Path, names: tuple[str, ...]) -> None:
+    path = write(tmp_path / "x.tif", noise(), names=names, tags={"PROCESSING_BASELINE": "05.10"})
+    assert open_raster(path).bands.shift == (1000.0,) * 4
+    classes = write(tmp_path / "y.tif", noise(bands=2), names=("SCL", "red"), tags={"PROCESSING_BASELINE": "05.10"})
+    assert open_raster(classes).bands.shift == (0.0, 1000.0)
+
+
 def test_a_pixel_counts_if_every_band_has_it(tmp_path: Path) -> None:
     pixels = noise(dtype="float32")
     pixels[1, 3, 4], pixels[2, 5, 6], pixels[0, 7, 8], pixels[3, 1, 1] = np.nan, np.inf, -9999, -9999

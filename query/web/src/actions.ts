@@ -20,7 +20,17 @@ const POLL = 700;
 /** Chips of a finished job that are drawn; its file holds all. */
 const DRAWN = 200_000;
 
+/** Times in a row that a job is asked after in vain before it is given up. */
+const SILENT = 20;
+const NOTHING = Object.fromEntries(
+  (
+    ["hits", "matches", "heat", "classified", "evaluation", "job", "suggestions", "pairs", "table"] as const
+  ).map((what) => [what, { is: "idle" }]),
+) as Partial<State>;
+
 const running = new Map<string, AbortController>();
+/** What was classified last and at once, and so may be again after every label. */
+let live: "view" | "everything" | null = null;
 
 /** Ask, show that it is on its way, then the answer or what went wrong; a later question of its kind replaces it. */
 async function ask<K extends Question>(
@@ -50,8 +60,19 @@ function stop(what: Question): void {
   running.delete(what);
 }
 
+/** Give up all questions: another store is looked at. */
+export function forget({ store }: App): void {
+  for (const controller of running.values()) controller.abort();
+  running.clear();
+  live = null;
+  store.set({ ...NOTHING });
+}
+
 function told(error: unknown): string {
-  if (!(error instanceof ApiError)) throw error;
+  if (!(error instanceof ApiError)) {
+    console.error(error);
+    return "The answer cannot be read. Ask again.";
+  }
   if (error.status === 401) document.dispatchEvent(new CustomEvent("key-wanted"));
   return error.message;
 }
@@ -161,7 +182,12 @@ export async function heatMap(app: App): Promise<void> {
   const now = store.now;
   const wanted =
     now.collection && now.tab === "find" && now.layers.includes("heat") && now.positives.length > 0;
-  if (!wanted) return;
+  if (!wanted) {
+    if (now.positives.length) return; // it is only out of sight
+    stop("heat");
+    if (now.heat.is !== "idle") store.set({ heat: { is: "idle" } });
+    return;
+  }
   const { positives, negatives } = now;
   const question = {
     ...inBox(filterOf(now), now.bounds),
@@ -183,11 +209,22 @@ function taught(state: State): LabelsQuestion {
   return { ...filterOf(state), labels: { ...state.labels }, method: state.method };
 }
 
+/** Classify again what was classified at once: every further label shows what it changes. */
+export async function classifyAgain(app: App): Promise<void> {
+  if (live) await classify(app, live === "everything");
+}
+
 /** Classify the area, or what is in view; a large area becomes a job. */
 export async function classify(app: App, everything = false): Promise<void> {
   const { store, api } = app;
   const now = store.now;
   if (!now.collection) return;
+  live = null;
+  if (now.job.is === "done" && now.job.value.status === "running") void cancel(app, now.job.value);
+  else {
+    stop("job");
+    store.set({ job: { is: "idle" } });
+  }
   void ask(app, "evaluation", (signal) => api.evaluate(now.collection!, taught(now), signal)).then((made) => {
     if (made)
       void resolve(
@@ -198,7 +235,10 @@ export async function classify(app: App, everything = false): Promise<void> {
   const question = everything ? taught(now) : { ...taught(now), ...inBox(filterOf(now), now.bounds) };
   await ask(app, "classified", async (signal) => {
     const answer = await api.classify(now.collection!, question, signal);
-    if ("chips" in answer) return answer;
+    if ("chips" in answer) {
+      live = everything ? "everything" : "view";
+      return answer;
+    }
     void follow(app, answer.job);
     return null;
   });
@@ -207,8 +247,18 @@ export async function classify(app: App, everything = false): Promise<void> {
 async function follow(app: App, id: string): Promise<void> {
   const { store, api } = app;
   const job = await ask(app, "job", async (signal) => {
-    for (;;) {
-      const job = await api.job(id);
+    for (let silent = 0; ;) {
+      const job = await api.job(id).catch((error: unknown) => {
+        const lost = error instanceof ApiError && [0, 429, 503].includes(error.status);
+        if (lost && ++silent < SILENT) return null; // the job goes on all the same
+        throw error;
+      });
+      if (!job) {
+        await new Promise((done) => setTimeout(done, POLL));
+        if (signal.aborted) return null;
+        continue;
+      }
+      silent = 0;
       if (job.status === "failed") throw new ApiError(500, job.message);
       if (job.status === "done") return job;
       if (!signal.aborted) store.set({ job: { is: "done", value: job } });

@@ -23,6 +23,12 @@ import type {
 
 const KEY = "embedstore-key";
 
+/** Scheme of the service's own tiles, for which the map asks here. */
+export const TILES = "service";
+/** How often a busy service is asked again, and seconds for which it is waited at most. */
+const TRIES = 5;
+const LONGEST = 10;
+
 export class ApiError extends Error {
   readonly status: number;
   constructor(status: number, message: string) {
@@ -98,7 +104,10 @@ export class Api {
   /** How good the labels are; asked apart, for labels that are too few to be tested still classify. */
   async evaluate(c: string, { labels, method }: LabelsQuestion, signal: AbortSignal): Promise<Evaluation> {
     const body = { labels, method, ids: Object.keys(labels).slice(0, 1), evaluate: true };
-    return (await this.#post<{ evaluation: Evaluation }>(`${at(c)}/classify`, body, signal)).evaluation;
+    type Measured = { evaluation: Evaluation | null; notes: string[] };
+    const { evaluation, notes } = await this.#post<Measured>(`${at(c)}/classify`, body, signal);
+    if (!evaluation) throw new ApiError(400, notes.at(-1) ?? "There is no score.");
+    return evaluation;
   }
 
   async suggest(c: string, question: LabelsQuestion, n: number, signal: AbortSignal): Promise<Suggestion[]> {
@@ -138,12 +147,16 @@ export class Api {
     return (await this.#fetch(url, {})).blob();
   }
 
+  async tile(url: string, signal: AbortSignal): Promise<ArrayBuffer> {
+    return (await this.#fetch(url, { signal })).arrayBuffer();
+  }
+
   footprintTiles(c: string): string {
-    return absolute(`${at(c)}/footprints/tiles/{z}/{x}/{y}.mvt`);
+    return tiles(`${at(c)}/footprints/tiles/{z}/{x}/{y}.mvt`);
   }
 
   rasterTiles(c: string, item: string): string {
-    return absolute(`${at(c)}/rasters/${encodeURIComponent(item)}/{z}/{x}/{y}.png`);
+    return tiles(`${at(c)}/rasters/${encodeURIComponent(item)}/{z}/{x}/{y}.png`);
   }
 
   #get<T>(path: string): Promise<T> {
@@ -167,21 +180,49 @@ export class Api {
 
   async #ask<T>(path: string, init: RequestInit): Promise<T> {
     const answer = await this.#fetch(path, init);
-    return (answer.status === 204 ? undefined : await answer.json()) as T;
+    try {
+      return (answer.status === 204 ? undefined : await answer.json()) as T;
+    } catch (error) {
+      if (init.signal?.aborted) throw error;
+      throw new ApiError(0, "The answer broke off. Ask again.");
+    }
   }
 
+  /** Ask, and come again as often as the service says that it is busy. */
   async #fetch(path: string, init: RequestInit): Promise<Response> {
+    for (let times = 0; ; times++) {
+      const answer = await this.#once(path, init);
+      if (answer.ok) return answer;
+      const seconds = comeAgain(answer);
+      if (seconds === null || times === TRIES) throw new ApiError(answer.status, await problem(answer));
+      await pause(1000 * (seconds + Math.random() / 2), init.signal ?? null);
+    }
+  }
+
+  async #once(path: string, init: RequestInit): Promise<Response> {
     const headers = { ...this.headers, ...(init.headers as Record<string, string> | undefined) };
-    let answer: Response;
     try {
-      answer = await fetch(path, { ...init, headers });
+      return await fetch(path, { ...init, headers });
     } catch (error) {
       if (init.signal?.aborted) throw error;
       throw new ApiError(0, "The service does not answer. Is it still running?");
     }
-    if (!answer.ok) throw new ApiError(answer.status, await problem(answer));
-    return answer;
   }
+}
+
+/** Seconds after which a busy service may be asked again; null if it is not busy, or for long. */
+function comeAgain({ status, headers }: Response): number | null {
+  const seconds = Number(headers.get("Retry-After") ?? Number.NaN);
+  return (status === 429 || status === 503) && seconds <= LONGEST ? seconds : null;
+}
+
+function pause(ms: number, signal: AbortSignal | null): Promise<void> {
+  return new Promise((done, fail) => {
+    const over = setTimeout(done, ms);
+    signal?.addEventListener("abort", () => (clearTimeout(over), fail(signal.reason as Error)), {
+      once: true,
+    });
+  });
 }
 
 /** The box as a filter, for when no polygon was drawn. */
@@ -193,9 +234,9 @@ function at(collection: string): string {
   return `collections/${encodeURIComponent(collection)}`;
 }
 
-function absolute(path: string): string {
+function tiles(path: string): string {
   // not by URL(): it would escape the braces of {z}/{x}/{y}
-  return new URL(".", location.href).href + path;
+  return `${TILES}://${new URL(".", location.href).href}${path}`;
 }
 
 /** What a problem document (RFC 9457) says, or the status where there is none. */

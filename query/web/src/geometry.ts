@@ -64,13 +64,19 @@ export function boxPolygon([w, s, e, n]: Box): Polygon {
   };
 }
 
-export function boxCorners([w, s, e, n]: Box): Position[] {
+export function boxCorners(box: Box): Position[] {
+  const [w, s, e, n] = unwrapped(box);
   return [
     [w, s],
     [e, s],
     [e, n],
     [w, n],
   ];
+}
+
+/** The same box with its east beyond 180° where it crosses the antimeridian. */
+export function unwrapped([w, s, e, n]: Box): Box {
+  return [w, s, e < w ? e + 360 : e, n];
 }
 
 /** The smallest box that holds all places. */
@@ -84,10 +90,13 @@ export function boxAround(places: readonly Place[]): Box | null {
 const least = (values: readonly number[]) => values.reduce((a, b) => Math.min(a, b));
 const most = (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b));
 
+/** Whether two boxes meet; west of one may lie east of its east, across the antimeridian. */
 export function overlap(a: Box, b: Box): boolean {
-  return a[0] <= b[2] && b[0] <= a[2] && a[1] <= b[3] && b[1] <= a[3];
+  const [one, other] = [unwrapped(a), unwrapped(b)];
+  const meet = (shift: number) => one[0] <= other[2] + shift && other[0] + shift <= one[2];
+  return [-360, 0, 360].some(meet) && a[1] <= b[3] && b[1] <= a[3];
 }
 
-export function holds([w, s, e, n]: Box, { lon, lat }: Place): boolean {
-  return lon >= w && lon <= e && lat >= s && lat <= n;
+export function holds(box: Box, { lon, lat }: Place): boolean {
+  return overlap(box, [lon, lat, lon, lat]);
 }

@@ -18,6 +18,7 @@ export const SHORTCUTS: readonly { keys: readonly string[]; does: string }[] = [
   { keys: ["Shift", "1…9"], does: "Choose a class" },
   { keys: ["Shift", "click"], does: "Add an example" },
   { keys: ["Alt", "click"], does: "Add a counter-example" },
+  { keys: ["Enter"], does: "Click in the middle of the map, where a cross is while it has the focus" },
   { keys: ["?"], does: "This help" },
 ];
 

@@ -1,7 +1,7 @@
 /** Begin: state from the URL, the page, the map, and what follows from what. */
 
 import "./styles/index.css";
-import { chipAt, classify, heatMap, label, loadCollections, openCollection, search } from "./actions.ts";
+import { chipAt, classifyAgain, heatMap, label, loadCollections, openCollection, search } from "./actions.ts";
 import { Api } from "./api.ts";
 import type { App } from "./app.ts";
 import { h } from "./dom.ts";
@@ -17,6 +17,7 @@ const LATER = 350;
 
 const given = fromHash(location.hash);
 let looked: string | null = null;
+let clicks = 0;
 const store = new Store<State>({ ...given, ...ANSWERED });
 const api = new Api();
 store.watch(["theme"], ({ theme }) => (document.documentElement.dataset["theme"] = theme));
@@ -25,6 +26,7 @@ const app: App = { store, api, map: new MapView(canvas, store, api, (click) => v
 document.querySelector("#app")!.append(...shell(app, canvas));
 listen(app);
 follow();
+addEventListener("hashchange", () => location.reload()); // a link that was pasted; the page's own writing fires none
 void loadCollections(app);
 Object.assign(window, { embedstore: app });
 
@@ -40,13 +42,12 @@ function follow(): void {
     ["collection", "tab", "layers", "positives", "negatives", "area", "from", "to", "bounds"],
     later(LATER, () => void heatMap(app)),
   );
-  // once the view was classified, every further label shows what it changes
   store.watch(
     ["labels", "method"],
     later(SOON, () => {
       const { classified, labels, tab } = store.now;
-      const live = tab === "label" && classified.is === "done" && new Set(Object.values(labels)).size > 1;
-      if (live) void classify(app);
+      const shown = tab === "label" && classified.is === "done" && new Set(Object.values(labels)).size > 1;
+      if (shown) void classifyAgain(app);
     }),
   );
   store.watch(
@@ -79,10 +80,13 @@ function later(wait: number, run: () => void): () => void {
 
 /** A click asks for the places like this one, or labels it. */
 async function clicked({ place, add, against }: Click): Promise<void> {
-  const { tab } = store.now;
+  const { tab, collection } = store.now;
   if (tab !== "find" && tab !== "label") return;
+  const mine = ++clicks;
   const chip = await chipAt(app, place);
-  if (!chip) return;
+  // labels are each of their own; of examples the place clicked last counts, whichever answer comes last
+  const late = store.now.collection !== collection || (tab === "find" && mine !== clicks && !add && !against);
+  if (!chip || late) return;
   const { id } = chip.properties;
   const { positives, negatives, classes, activeClass } = store.now;
   if (tab === "label") return label(app, id, classes[activeClass]!);

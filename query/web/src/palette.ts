@@ -31,5 +31,5 @@ export function spreadOf(values: readonly number[]): [number, number] {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
   const [low, high] = [at(0.01), at(0.99)];
-  return high > low ? [low, high] : [low, low + 1e-6];
+  return high > low ? [low, high] : [high - 1e-6, high]; // one place alone is what is most like
 }

@@ -1,6 +1,6 @@
 /** The file of a finished classification, read in the browser. */
 
-import { parquetReadObjects } from "hyparquet";
+import { parquetMetadata, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import type { Point } from "geojson";
 import type { Classification, Classified, Position } from "./types.ts";
@@ -21,5 +21,5 @@ export async function readClassification(file: ArrayBuffer, most: number): Promi
     return { id, lon, lat, class: name, confidence, distance };
   });
   const classes = [...new Set(chips.flatMap((chip) => (chip.class === null ? [] : [chip.class])))].sort();
-  return { classes, chips };
+  return { classes, chips, total: Number(parquetMetadata(file).num_rows) };
 }

@@ -1,6 +1,6 @@
 /** The page: the panel with its tabs, the map with what floats on it. */
 
-import { say } from "./actions.ts";
+import { forget, say } from "./actions.ts";
 import type { App } from "./app.ts";
 import { fill, h } from "./dom.ts";
 import mark from "./icon.svg";
@@ -79,9 +79,10 @@ function header(app: App): HTMLElement {
   );
 }
 
-function choose({ store }: App, collection: string): void {
+function choose(app: App, collection: string): void {
+  forget(app);
   // ids mean nothing in another store
-  store.set({
+  app.store.set({
     collection,
     positives: [],
     negatives: [],
@@ -92,13 +93,6 @@ function choose({ store }: App, collection: string): void {
     before: "",
     after: "",
     swipe: false,
-    hits: { is: "idle" },
-    heat: { is: "idle" },
-    classified: { is: "idle" },
-    evaluation: { is: "idle" },
-    suggestions: { is: "idle" },
-    pairs: { is: "idle" },
-    table: { is: "idle" },
   });
 }
 

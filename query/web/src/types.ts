@@ -69,6 +69,8 @@ export interface Classified {
 export interface Classification {
   classes: string[];
   chips: Classified[];
+  /** Chips of the file, if those here are only the first of them. */
+  total?: number;
 }
 
 /** A figure and its 95 % interval. */

@@ -100,7 +100,7 @@ function textToArea(text: string): Position[] | null {
 }
 
 function isPlace(lon: number | undefined, lat: number | undefined): boolean {
-  return Math.abs(lon ?? Number.NaN) <= 180 && Math.abs(lat ?? Number.NaN) <= 90;
+  return Math.abs(lon ?? Number.NaN) <= 360 && Math.abs(lat ?? Number.NaN) <= 90; // beyond 180° across the antimeridian
 }
 
 /** `name:id.id;name:id`, names escaped. */

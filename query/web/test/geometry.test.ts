@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { boxAround, holds, overlap, spacing, tile } from "../src/geometry.ts";
+import { boxAround, holds, overlap, spacing, tile, unwrapped } from "../src/geometry.ts";
 
 const METRES_A_DEGREE = 111_320;
 
@@ -31,6 +31,17 @@ test("chips far apart are no larger than a chip", () => {
   const [dx, dy] = spacing(grid(1, 1, 0), side);
   assert.ok(near(dy, side / METRES_A_DEGREE) && dx >= dy);
   assert.deepEqual(spacing([], METRES_A_DEGREE), [1, 1]);
+});
+
+test("boxes meet across the antimeridian", () => {
+  const fiji: [number, number, number, number] = [177, -20, -178, -15];
+  assert.ok(overlap(fiji, [170, -30, 178, 0]) && overlap([-179, -18, -170, 0], fiji));
+  assert.ok(overlap(fiji, fiji) && overlap(fiji, [-180, -90, 180, 90]));
+  assert.ok(!overlap(fiji, [-170, -30, 170, 0]) && !overlap([0, -20, 10, -15], fiji));
+  assert.ok(holds(fiji, { lon: -179.5, lat: -17 }) && holds(fiji, { lon: 179.5, lat: -17 }));
+  assert.ok(!holds(fiji, { lon: -177, lat: -17 }) && !holds(fiji, { lon: 0, lat: -17 }));
+  assert.deepEqual(unwrapped(fiji), [177, -20, 182, -15]);
+  assert.deepEqual(unwrapped([1, 2, 3, 4]), [1, 2, 3, 4]);
 });
 
 test("a tile lies about its place", () => {

@@ -103,7 +103,8 @@ def test_items_of_a_box_and_a_time(client: TestClient, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["bbox=1,2,3", "bbox=a,b,c,d", "bbox=1,2,3,nan", "datetime=yesterday", "token=x", "token=1-2"]
+    "query",
+    ["bbox=1,2,3", "bbox=a,b,c,d", "bbox=1,2,3,nan", "datetime=yesterday", "token=x", "token=1-2", "datetim=2019"],
 )
 def test_a_question_that_makes_no_sense_is_refused(client: TestClient, query: str) -> None:
     answer = client.get(f"{C}/items?{query}")
@@ -117,6 +118,8 @@ def test_an_item_is_a_feature(client: TestClient, ids: list[str]) -> None:
     feature = answer.json()
     assert feature["id"] == ids[3]
     assert feature["geometry"]["type"] == "Polygon"
+    assert [link["rel"] for link in feature["links"]] == ["self", "collection"]
+    assert client.get(feature["links"][1]["href"]).json()["id"] == "store"
     known = feature["properties"]
     assert known["thumbnail"] == f"{C}/items/{ids[3]}/thumbnail"
     assert known["item"].startswith("sha256:")

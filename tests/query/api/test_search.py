@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import shapely
 
+from tests.embedstore import make
 from tests.query.api.conftest import C
 
 if TYPE_CHECKING:
@@ -181,3 +182,23 @@ def test_a_heat_map_chooses_its_resolution(client: TestClient, ids: list[str]) -
     answer = client.post(f"{C}/heatmap", json={"id": ids[0]}).json()
     assert 10 < len(answer["cells"]) <= 100
     assert sum(cell["chips"] for cell in answer["cells"]) == 100
+
+
+def test_the_area_of_a_heat_map_tells_its_resolution(
+    tmp_path: Path, serve: Callable[..., AbstractContextManager[TestClient]]
+) -> None:
+    wide = make.store(tmp_path / "wide")
+    wide.append(make.chips(list(range(60)), box=(0.0, 40.0, 20.0, 55.0)))
+    id_ = make.chip_id(0)
+    ring = [[5, 45], [6, 45], [6, 46], [5, 46], [5, 45]]
+    with serve(wide.path) as client:
+
+        def resolution(**where: Any) -> int:
+            answer = client.post("/collections/wide/heatmap", json={"id": id_, **where}).json()
+            return int(answer["resolution"])
+
+        everywhere = resolution()
+        assert resolution(bbox=[-180, -90, 180, 90]) == everywhere
+        assert resolution(bbox=[5, 45, 6, 46]) > everywhere
+        assert resolution(within={"type": "Polygon", "coordinates": [ring]}) == resolution(bbox=[5, 45, 6, 46])
+        assert resolution(bbox=[179.9, 45, -179.9, 45.1]) > resolution(bbox=[5, 45, 6, 46])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -54,6 +55,30 @@ def ids(client: Client) -> list[str]:
 def test_the_only_collection_is_found(client: Client) -> None:
     assert client.collection == "store"
     assert client.describe()["chips"] == client.collections()[0]["chips"] == 100
+
+
+def test_the_client_comes_again_when_the_service_says_so(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    sleep = time.sleep
+    monkeypatch.setattr("query.client.transport.time.sleep", lambda s: (waited.append(s), sleep(s)))
+    keys = key_file(tmp_path, often=(KEY, {"role": "read", "rate": 1.0}))
+    with TestClient(create_app([store], Settings(key_file=keys)), "http://127.0.0.1") as http:
+        client = Client("http://127.0.0.1", key=KEY, http=http)
+        for _ in range(3):
+            assert client.describe()["chips"] == 100
+    assert waited
+    assert all(1 <= seconds <= 2.5 for seconds in waited)
+
+
+def test_who_may_not_come_again_soon_is_told(store: Path, tmp_path: Path) -> None:
+    keys = key_file(tmp_path, seldom=(KEY, {"role": "read", "rate": 0.001}))
+    with TestClient(create_app([store], Settings(key_file=keys)), "http://127.0.0.1") as http:
+        client = Client("http://127.0.0.1", "store", key=KEY, http=http)
+        client.describe()
+        with pytest.raises(StoreError, match="come again in"):
+            client.describe()
 
 
 def test_items_page_after_page(client: Client, ids: list[str]) -> None:

@@ -1,6 +1,7 @@
 /** The store's own scenes as rasters below the thematic layers. */
 
 import type { Map as MapLibre } from "maplibre-gl";
+import { unwrapped } from "../geometry.ts";
 import type { Raster } from "../types.ts";
 import { ABOVE_RASTERS } from "./base.ts";
 
@@ -14,7 +15,8 @@ export function showRasters(map: MapLibre, wanted: readonly Raster[], url: (item
   for (const { item, bbox, minzoom, maxzoom } of wanted) {
     const id = name(item);
     if (map.getSource(id)) continue;
-    map.addSource(id, { type: "raster", tiles: [url(item)], bounds: bbox, minzoom, maxzoom, tileSize: 256 });
+    const bounds = unwrapped(bbox);
+    map.addSource(id, { type: "raster", tiles: [url(item)], bounds, minzoom, maxzoom, tileSize: 256 });
     map.addLayer({ id, type: "raster", source: id, paint: { "raster-fade-duration": 120 } }, ABOVE_RASTERS);
   }
 }

@@ -10,7 +10,7 @@ import { rastersOf } from "../scenes.ts";
 import { addOutlines } from "./layers.ts";
 import { footprints } from "./marks.ts";
 import { showRasters } from "./rasters.ts";
-import { authorised, isDark } from "./view.ts";
+import { isDark } from "./view.ts";
 
 const KEY_STEP = 0.02;
 
@@ -60,7 +60,6 @@ export class Swipe {
       style: baseStyle(isDark()),
       interactive: false,
       attributionControl: false,
-      transformRequest: (url) => authorised(url, this.#api),
       maxZoom: 19,
       ...this.#camera(),
     });

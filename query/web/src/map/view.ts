@@ -8,7 +8,6 @@ import {
   setWorkerUrl,
   type GeoJSONSource,
   type MapMouseEvent,
-  type RequestParameters,
 } from "maplibre-gl";
 import "maplibre-gl/dist/maplibre-gl.css";
 import worker from "maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url";
@@ -26,6 +25,7 @@ import { badges, collection, footprints, matches, mosaic, sqlRows } from "./mark
 import { rastersOf } from "../scenes.ts";
 import { showRasters } from "./rasters.ts";
 import { Swipe } from "./swipe.ts";
+import { serveTiles } from "./tiles.ts";
 
 setWorkerUrl(worker);
 
@@ -42,6 +42,7 @@ export class MapView {
     this.#store = store;
     this.#api = api;
     const { view } = store.now;
+    serveTiles(api);
     this.#map = new MapLibre({
       container,
       style: baseStyle(isDark()),
@@ -50,7 +51,6 @@ export class MapView {
       dragRotate: false,
       pitchWithRotate: false,
       maxZoom: 19,
-      transformRequest: (url) => authorised(url, api),
     });
     this.#map.touchZoomRotate.disableRotation();
     this.#map.keyboard.disableRotation();
@@ -60,11 +60,19 @@ export class MapView {
     this.#map.on("click", (event: MapMouseEvent) => {
       if (this.#sketch) return;
       const { shiftKey, ctrlKey, metaKey, altKey } = event.originalEvent;
+      const { lng, lat } = event.lngLat.wrap();
       click({
-        place: [event.lngLat.lng, event.lngLat.lat],
+        place: [lng, lat],
         add: shiftKey || ctrlKey || metaKey,
         against: altKey,
       });
+    });
+    this.#map.getCanvas().addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || this.#sketch) return;
+      const { lng, lat } = this.#map.getCenter().wrap(); // where a cross is drawn while the map has the focus
+      const { shiftKey, ctrlKey, metaKey, altKey } = event;
+      click({ place: [lng, lat], add: shiftKey || ctrlKey || metaKey, against: altKey });
+      event.preventDefault();
     });
     this.#map.once("style.load", () => this.#begin());
     new ResizeObserver(() => this.#map.resize()).observe(container);
@@ -72,7 +80,10 @@ export class MapView {
 
   get bounds(): Box {
     const { _sw: sw, _ne: ne } = this.#map.getBounds();
-    return [Math.max(-180, sw.lng), Math.max(-90, sw.lat), Math.min(180, ne.lng), Math.min(90, ne.lat)];
+    const [south, north] = [Math.max(-90, sw.lat), Math.min(90, ne.lat)];
+    // as the service has it, west of east across the antimeridian
+    if (ne.lng - sw.lng >= 360) return [-180, south, 180, north];
+    return [sw.wrap().lng, south, ne.wrap().lng, north];
   }
 
   /** The whole of the map as a picture would show it; for tests. */
@@ -212,11 +223,6 @@ function areaFeatures(area: State["area"]): FeatureCollection {
     { type: "Feature", geometry: { type: "Polygon", coordinates: shade }, properties: { outside: true } },
     { type: "Feature", geometry: { type: "Polygon", coordinates: [ring] }, properties: {} },
   ]);
-}
-
-export function authorised(url: string, api: Api): RequestParameters {
-  // the key goes to our own service only, never to a tile server
-  return new URL(url, location.href).origin === location.origin ? { url, headers: api.headers } : { url };
 }
 
 export function isDark(): boolean {

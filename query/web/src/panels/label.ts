@@ -127,7 +127,8 @@ function jobPart(app: App, { job }: State): HTMLElement | null {
 }
 
 function legend(app: App, { classes, sure }: State, answer: Classification): HTMLElement {
-  const { chips } = answer;
+  const { chips, total = chips.length } = answer;
+  const cut = total > chips.length; // the file holds all
   const passing = chips.filter((chip) => chip.class !== null && chip.confidence >= sure);
   const slider = h("input", {
     type: "range",
@@ -145,8 +146,8 @@ function legend(app: App, { classes, sure }: State, answer: Classification): HTM
     h(
       "div",
       { class: "row" },
-      h("h2", {}, count(chips.length, "chip")),
-      exporter("classified", () => points(answer)),
+      h("h2", {}, cut ? `The first ${chips.length} of ${count(total, "chip")}` : count(chips.length, "chip")),
+      cut ? null : exporter("classified", () => points(answer)),
     ),
     h(
       "ul",
@@ -230,6 +231,7 @@ function suggestion(
             {
               type: "button",
               class: "answer",
+              "data-key": `answer-${id}-${i}`,
               style: `--colour: ${classColour(i)}`,
               onclick: () => label(app, id, name),
             },

@@ -26,7 +26,7 @@ const EXAMPLES: [string, (state: State) => string][] = [
   [
     "In the view",
     ({ bounds }) =>
-      `SELECT id, datetime, valid_fraction, geometry\nFROM embeddings\nWHERE ST_Intersects(geometry, ST_MakeEnvelope(${(bounds ?? [-180, -90, 180, 90]).map((x) => x.toFixed(4)).join(", ")}))\nLIMIT 500`,
+      `SELECT id, datetime, valid_fraction, geometry\nFROM embeddings_in_box(${(bounds ?? [-180, -90, 180, 90]).map((x) => x.toFixed(4)).join(", ")})\nLIMIT 500`,
   ],
 ];
 
