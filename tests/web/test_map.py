@@ -128,6 +128,44 @@ def test_a_link_brings_back_examples_labels_and_area(open_map: Open) -> None:
     assert hits(again) == hits(page)
 
 
+def test_a_link_that_is_pasted_into_the_page_is_followed(open_map: Open) -> None:
+    page = open_map()
+    click_map(page, *TOWN)
+    page.locator(HIT).first.wait_for()
+    page.wait_for_function("/like/.test(location.hash)")
+    link, town = urlsplit(page.url).fragment, hits(page)
+    click_map(page, *LAGOON)
+    page.wait_for_function("link => location.hash && !location.hash.endsWith(link)", arg=link)
+    with page.expect_event("load"):
+        page.evaluate("link => (location.hash = link)", link)
+    page.locator(HIT).first.wait_for()
+    assert hits(page) == town
+
+
+def test_a_place_is_chosen_without_a_mouse(open_map: Open) -> None:
+    page = open_map()
+    page.evaluate("([lon, lat]) => embedstore.map.go([lon, lat])", TOWN)
+    page.wait_for_function("embedstore.map.idle")
+    page.locator(".map canvas").focus()
+    page.keyboard.press("Enter")
+    page.locator(HIT).first.wait_for()
+    page.evaluate("([lon, lat]) => embedstore.map.go([lon, lat])", LAGOON)
+    page.wait_for_function("embedstore.map.idle")
+    page.locator(".map canvas").focus()
+    page.keyboard.press("Alt+Enter")
+    page.locator(".example.unlike").wait_for()
+
+
+def test_examples_that_are_gone_leave_no_heat_map(open_map: Open) -> None:
+    page = open_map()
+    click_map(page, *TOWN)
+    page.locator(HIT).first.wait_for()
+    page.keyboard.press("h")
+    page.wait_for_function("embedstore.store.now.heat.is === 'done'")
+    page.get_by_role("button", name="Remove this example").click()
+    page.wait_for_function("embedstore.store.now.heat.is === 'idle'")
+
+
 def test_an_uploaded_chip_finds_its_place(open_map: Open, scene: Path, tmp_path: Path) -> None:
     from query.demo import cut
 
