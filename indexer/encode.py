@@ -196,6 +196,7 @@ def _plan_all(
 def create(path: str | Path, name: str, plans: Sequence[ChipPlan], bands: Sequence[str] | None) -> Store:
     """Make an encoder from the scenes and a store for it; open the store of whoever was quicker."""
     samples = []
+    plans = [p for p in plans if 1 / GSD_RATIO <= p.raster.gsd / plans[0].raster.gsd <= GSD_RATIO]  # as the first named
     for modality, known in registry.modalities(name).items():
         having = [p.only([modality]) for p in plans if modality in p.layers]
         if having:

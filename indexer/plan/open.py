@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import rasterio.shutil
 from rasterio.dtypes import dtype_rev, typename_fwd
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.vrt import WarpedVRT
 
 from embedstore.errors import InputError, RasterError
@@ -56,11 +56,21 @@ def _open(source: Source, grid: Raster, folder: Path, *, lead: bool) -> Raster:
         leader = next(iter(rasters.values()))
         if lead and not same_grid(leader, grid):
             raise RasterError(f"{leader.path} does not lie where the plan says; make the plan again.")
-        on_grid = {name: r if same_grid(r, grid) else _warped(r, grid, folder) for name, r in rasters.items()}
+        several = len(rasters) > 1
+        on_grid = {
+            name: r if same_grid(r, grid) and not (several and _is_masked(r)) else _warped(r, grid, folder)
+            for name, r in rasters.items()
+        }
         whole = next(iter(on_grid.values())) if len(on_grid) == 1 else _stacked(on_grid, grid, folder)
     except InputError as error:
         raise RasterError(f"{source.modality} of {source.item} cannot be used: {error}") from error
     return replace(whole, datetime=source.datetime, href=source.assets[0][1])
+
+
+def _is_masked(raster: Raster) -> bool:
+    """Tell whether a mask or an alpha band says where there is data: in a stack of files only numbers can."""
+    with opened(raster.path) as source:
+        return any({MaskFlags.per_dataset, MaskFlags.alpha} & set(flags) for flags in source.mask_flag_enums)
 
 
 def _warped(raster: Raster, grid: Raster, folder: Path) -> Raster:

@@ -181,6 +181,19 @@ def test_chips_without_data_are_counted(tmp_path: Path) -> None:
     assert set(column(tmp_path / "s", "datetime is null")) == {True}
 
 
+def test_the_first_scene_tells_the_pixels_of_a_new_store(tmp_path: Path) -> None:
+    """Whatever the order of their contents, by which samples are drawn."""
+    fine = [write(tmp_path / f"{seed}.tif", noise(seed=seed)) for seed in range(3)]
+    coarse = [
+        write(tmp_path / f"c{seed}.tif", noise(seed=9 + seed), transform=UTM @ Affine.scale(3)) for seed in range(3)
+    ]
+    gsd = open_raster(fine[0]).gsd
+    for number, scenes in enumerate(([*fine, *coarse], [*coarse, *fine])):
+        report = encode(scenes, tmp_path / f"s{number}", chip_size=32)
+        assert Store.open(tmp_path / f"s{number}").encoder.gsd == pytest.approx(gsd * (3 if number else 1))
+        assert {path for path, _ in report.scenes_failed} == {str(path) for path in (fine if number else coarse)}
+
+
 def test_a_scene_without_data_is_an_error(scene: Path, tmp_path: Path) -> None:
     blank = write(tmp_path / "blank.tif", np.zeros_like(noise()), nodata=0)
     with pytest.raises(RasterError, match="holds a pixel of data"):

@@ -196,6 +196,23 @@ def test_bands_of_their_own_files_are_stacked_whatever_their_grids(tmp_path: Pat
     assert (report.chips, report.scenes_failed) == (64, ())
 
 
+def test_masks_of_stacked_files_count(tmp_path: Path) -> None:
+    item = world.item(tmp_path, "one", assets=("red", "nir"), bands=1)
+    for name, columns in (("red", slice(0, 32)), ("nir", slice(16, 40))):
+        mask = np.full((64, 64), 255, np.uint8)
+        mask[:, columns] = 0
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(tmp_path / f"one-{name}.tif", "r+") as scene:
+            scene.write_mask(mask)
+    (unit, *_) = file.units(planned(tmp_path, [item], modalities=["optical=red,nir"]))
+    raster = open_unit(unit, tmp_path).raster
+    with raster.reader(raster.bands.names) as reader:
+        got, valid = reader.read(0, 0, 64, 64)
+    assert (~valid[:, :40]).all()
+    assert valid[:, 40:].all()
+    stored = np.concatenate([world.pixels(tmp_path / f"one-{name}.tif") for name in ("red", "nir")])
+    np.testing.assert_array_equal(got[:, :, 40:], stored[:, :, 40:])
+
+
 def test_beyond_a_warped_raster_there_is_no_data(tmp_path: Path) -> None:
     lead = world.item(tmp_path, "lead", bands=1, assets=("a", "b"))
     write(
