@@ -52,7 +52,7 @@ class Loopback:
         """Answer the next requests badly: ``count`` of those whose method and path match, after ``skip`` of them.
 
         ``method`` and ``path`` must be in the request's; ``status`` is answered, or the body is cut in half if it is 0;
-        ``sleep`` seconds come first.
+        ``sleep`` seconds come first. With ``done``, what was asked is done all the same.
         """
         self._control("refuse", rule)
 
@@ -101,6 +101,9 @@ class _Server:
             self._note(environ, body)
             return body
         time.sleep(rule.get("sleep", 0))
+        if rule.get("done"):
+            with self._lock:
+                list(self._moto(environ, lambda *_, **__: None))
         if rule["status"]:
             start(f"{rule['status']} Refused", [("Content-Length", "0")])
             body = []

@@ -74,8 +74,10 @@ class Candidates(ABC):
         f = faiss()
         if self.span == self.count:
             return f.IDSelectorRange(self.ends[0], self.ends[1] + 1)
-        self._bits = self._bit_map()  # kept: FAISS only looks at it
-        return f.IDSelectorBitmap(self.size, f.swig_ptr(self._bits))
+        bits = self._bit_map()
+        selector = f.IDSelectorBitmap(self.size, f.swig_ptr(bits))
+        selector.bits = bits  # kept as long as it: FAISS only looks at them, and several threads may make one each
+        return selector
 
 
 class Numbered(Candidates):

@@ -76,7 +76,7 @@ def repair(store: Store, mended: list[str], forget_lost: bool) -> Repaired:
     if mended:
         store.table.checkpoint()
     mended = [*mended, *_encoder(store)]
-    lost = _lost(store)
+    lost = _lost(store, readable=forget_lost)
     if lost and forget_lost:
         _forget(store, lost)
     return Repaired(tuple(mended), tuple(lost), bool(lost) and forget_lost)
@@ -93,8 +93,10 @@ def _encoder(store: Store) -> list[str]:
     return [f"{spec} was written again from what the table says."]
 
 
-def _lost(store: Store) -> list[Lost]:
-    found = [(file, fault) for file in store.table.files() for fault in verify.file_faults(store, file)]
+def _lost(store: Store, *, readable: bool) -> list[Lost]:
+    """Return what is lost; if it is to be forgotten, no file may be among it that could not be read."""
+    files = store.table.files()
+    found = [(file, fault) for file in files for fault in verify.file_faults(store, file, readable=readable)]
     if not found:
         return []
     ids = _known_ids(Snapshot(store.table, store.catalog), {file.path for file, _ in found})

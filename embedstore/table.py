@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ APPENDS = "embedstore.appends"
 """Application that every append names, so that appends are serial and no id is committed twice."""
 DELETIONS = "embedstore.deletions"
 """Application that every delete names; its version counts them."""
+MARK = "embedstore.commit"
+"""In what a commit says of itself: by this its writer knows it again."""
 CHECKPOINT = 100
 """Commits after which the log is summed up in one file, so that a table of many commits opens as quickly."""
 
@@ -243,7 +246,7 @@ class Table:
         StorageError
             If the disk refuses.
         """
-        now = int(time.time() * 1000)
+        now, mark = int(time.time() * 1000), uuid.uuid4().hex
         actions: list[Any] = [
             RemoveAction(f.path, changes_data, now, f.size, {schema.PARTITION: f.cell}) for f in removed
         ]
@@ -256,6 +259,7 @@ class Table:
                 [schema.PARTITION],
                 commit_properties=CommitProperties(
                     app_transactions=[Transaction(name, version) for name, version in applications.items()],
+                    custom_metadata={MARK: mark},
                     max_commit_retries=15,
                 ),
                 post_commithook_properties=PostCommitHookProperties(
@@ -263,17 +267,39 @@ class Table:
                 ),
             )
         except CommitFailedError:
-            return False
+            if not self._holds(mark):
+                return False
         except (DeltaError, OSError) as error:
-            raise StorageError(
-                f"could not commit to the table at {self.home}: {why(error, self.home)} Nothing was changed."
-            ) from error
+            if not self._holds(mark):
+                raise StorageError(
+                    f"could not commit to the table at {self.home}: {why(error, self.home)} Nothing was changed."
+                ) from error
         before = self.version
         self._seal_after(before)
         _confirm(self.home, range(before + 1, self.version + 1))  # ours, and what others committed around it
         if before // CHECKPOINT < self.version // CHECKPOINT:
             self.checkpoint()
         return True
+
+    def _holds(self, mark: str) -> bool:
+        """Tell whether a commit stands that failed as far as we were told.
+
+        An object store may take a commit and its answer be lost; tried again, it is refused because it is there.
+
+        Raises
+        ------
+        StorageError
+            If nobody can tell.
+        """
+        try:
+            newest = DeltaTable(self.home.path, storage_options=self.home.delta_options)
+            since = int(newest.version()) - self.version
+            return since > 0 and any(one.get(MARK) == mark for one in newest.history(since))
+        except (DeltaError, OSError) as error:
+            raise StorageError(
+                f"a commit to the table at {self.home} failed, and whether it stands cannot be told: "
+                f"{why(error, self.home)} Run it again; what is there already is not done twice."
+            ) from error
 
     def checkpoint(self) -> None:
         """Sum up the log in one file, unless the disk refuses: the log is longer to read then, that is all."""

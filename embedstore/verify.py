@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embedstore import rowmap, schema, segment_rows
-from embedstore.errors import DamageError
+from embedstore.errors import DamageError, StorageError
 from embedstore.geoparquet import DATA, DIGEST, name_batch, name_digest, read_part
 from embedstore.sealed import digest_of, read_json
 from embedstore.segment import Segment
@@ -111,12 +111,20 @@ def _fault(check: Callable[[], object]) -> str | None:
     return None
 
 
-def file_faults(store: Store, file: DataFile) -> Iterator[str]:
-    """Yield what is wrong with a data file."""
+def file_faults(store: Store, file: DataFile, *, readable: bool = False) -> Iterator[str]:
+    """Yield what is wrong with a data file.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read and must be: it may be whole all the same.
+    """
     path = f"{store.home}/{file.path}"
     try:
         found = store.home.digest(store.home.folder / file.path)
     except DamageError as error:
+        if readable:
+            raise StorageError(str(error)) from error
         yield str(error)
         return
     if found is None:

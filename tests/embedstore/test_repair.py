@@ -73,3 +73,19 @@ def test_what_is_lost_is_named_forgotten_and_encoded_again(root: Path, run: Call
     assert left.deletions == 1, "units of work are looked at again"
     assert left.append(make.chips(list(range(60)), box=BOX), unit="first, again") == lost.rows
     assert left.verify() == []
+
+
+def test_what_cannot_be_read_is_not_forgotten(root: Path, run: Callable[..., Ran]) -> None:
+    """It may be whole: a mount that is away, a permission that is missing."""
+    lost = Store.open(root).table.files()[0]
+    path = root / lost.path
+    away = path.rename(root.parent / "away.parquet")
+    path.mkdir()
+    assert run("repair", root).code == 1
+    ran = run("repair", root, "--forget-lost")
+    assert ran.code == 1
+    assert "cannot be read" in ran.err
+    path.rmdir()
+    away.rename(path)
+    assert Store.open(root).rows == 60
+    assert Store.open(root).verify() == []

@@ -22,6 +22,7 @@ from tests.embedstore import make
 from tests.embedstore.make import chip_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from benchmarks.loopback import Loopback
@@ -172,6 +173,25 @@ def test_many_writers_killed(uri: str) -> None:
     Store.create(uri, make.ENCODER, make.GRID)
     for i, wait in enumerate(np.random.default_rng(0).uniform(0, 0.6, 20).tolist()):
         check_after_kill(uri, f"w{i}", kill_after(uri, wait, f"w{i}"))
+
+
+def _with_its_answer_lost(s3: Loopback, version: int, status: int, change: Callable[[], int]) -> int:
+    s3.refuse(method="PUT", path=f"_delta_log/{version:020}.json", status=status, done=True)
+    done = change()
+    s3.reset()
+    return done
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_commit_whose_answer_is_lost_is_known_again(uri: str, s3: Loopback, status: int) -> None:
+    """Tried again, it is refused because it is there: it must not be taken for another writer's."""
+    store = make.store(uri)
+    assert _with_its_answer_lost(s3, 1, status, lambda: store.append(make.chips(list(range(50))))) == 50
+    assert _with_its_answer_lost(s3, 2, status, lambda: store.delete(ids=[chip_id(1)])) == 1
+    reopened = Store.open(uri)
+    assert len(ids(reopened)) == 49
+    assert reopened.verify() == []
+    assert reopened.append(make.chips([60])) == 1
 
 
 def test_a_refused_upload_commits_nothing(uri: str, s3: Loopback) -> None:
