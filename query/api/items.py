@@ -76,11 +76,9 @@ def list_items(
 
 
 @router.get("/collections/{c}/items/{id}", response_class=Response, responses=openapi.feature(answers.Item))
-def get_item(request: Request, of: Of, to: To, id: str) -> Response:  # noqa: A002 - the name in the path
+def get_item(of: Of, to: To, id: str) -> Response:  # noqa: A002 - the name in the path
     """Return one chip."""
-    item = _item(of, to, id)
-    item["links"].append(_link(request, "collection", _path(of), "application/json"))
-    return JSONResponse(item, media_type=GEOJSON)
+    return JSONResponse(_item(of, to, id), media_type=GEOJSON)
 
 
 @router.get("/collections/{c}/items/{id}/thumbnail", response_class=Response, responses=openapi.ok((WEBP, None)))
@@ -104,7 +102,9 @@ def get_nearest(
 
 
 def _item(of: Collection, to: To, id_: str) -> dict[str, Any]:
-    return features(_columns(of, id_, "geometry", "inputs"), to)[0]
+    (item,) = features(_columns(of, id_, "geometry", "inputs"), to)
+    item["links"].append({"rel": "collection", "type": "application/json", "href": to.collection})
+    return item
 
 
 def _columns(of: Collection, id_: str, *columns: str) -> Any:

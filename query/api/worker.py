@@ -241,7 +241,7 @@ class Jobs:
         folder = self._folder / id_
         known = len(id_) == 32 and id_.isascii() and id_.isalnum() and folder.is_dir()
         job = self._held.get(id_)
-        deleted = (job is not None and job.deleted) or (folder / DELETED).exists()
+        deleted = known and ((job is not None and job.deleted) or (folder / DELETED).exists())
         if not known or deleted or not self._is_mine(folder, asker):
             raise _unknown(id_)
         return folder
