@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from embedstore.errors import DamageError
+from embedstore.errors import DamageError, StorageError
 from embedstore.sealed import sha256
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Log:
     """
 
     def __init__(self, home: Home) -> None:
-        self._folder = home.folder / "_delta_log"
+        self._home, self._folder = home, home.folder / "_delta_log"
         self._seals = home.folder / "_log"
         self._local = home.delta_options is None
         self._unsealed: set[str] = set()
@@ -104,6 +104,25 @@ class Log:
             sums_up = (checkpoint_name(v) for v in range(first, last + 1))
             there = [name for name in sums_up if (self._folder / name).exists()]
             self._demand([*map(commit_name, range(first, last + 1)), *there], None)
+
+    def confirm(self, versions: Iterable[int]) -> None:
+        """Make commits durable.
+
+        Raises
+        ------
+        StorageError
+            If the disk does not say that they are.
+        """
+        version = 0
+        try:
+            for version in versions:
+                self._home.confirm(self._folder / commit_name(version))
+            self._home.confirm(self._folder)
+        except OSError as error:
+            raise StorageError(
+                f"the commit of version {version} to {self._home} stands, but the disk does not confirm it "
+                f"({error.strerror or error}); it may not outlast a power failure. Check the disk."
+            ) from error
 
     def seal(self, names: Iterable[str]) -> None:
         """Seal files that we wrote, and those that we have read and nobody has sealed.

@@ -30,7 +30,7 @@ from embedstore.log import POINTER, Log, checkpoint_name, commit_name
 from embedstore.spec import EncoderSpec, GridSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from embedstore.geoparquet import Part
 
@@ -140,7 +140,7 @@ class Table:
                     f"there is a store at {root} already; open it, or choose another path."
                 ) from error
             raise StorageError(f"could not make a store at {root}: {why(error, root)}") from error
-        _confirm(root, [0])
+        log.confirm([0])
         log.seal([commit_name(0)])
         return cls(root)
 
@@ -276,7 +276,7 @@ class Table:
                 ) from error
         before = self.version
         self._seal_after(before)
-        _confirm(self.home, range(before + 1, self.version + 1))  # ours, and what others committed around it
+        self._log.confirm(range(before + 1, self.version + 1))  # ours, and what others committed around it
         if before // CHECKPOINT < self.version // CHECKPOINT:
             self.checkpoint()
         return True
@@ -344,24 +344,3 @@ def gave_up(home: Home, doing: str) -> ConflictError:
     return ConflictError(
         f"could not {doing} at {home}: other writers came first each time. Nothing was changed; run it again."
     )
-
-
-def _confirm(home: Home, versions: Iterable[int]) -> None:
-    """Make commits durable.
-
-    Raises
-    ------
-    StorageError
-        If the disk does not say that they are.
-    """
-    log = home.folder / "_delta_log"
-    version = 0
-    try:
-        for version in versions:
-            home.confirm(log / f"{version:020}.json")
-        home.confirm(log)
-    except OSError as error:
-        raise StorageError(
-            f"the commit of version {version} to {home} stands, but the disk does not confirm it "
-            f"({error.strerror or error}); it may not outlast a power failure. Check the disk."
-        ) from error
