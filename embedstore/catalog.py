@@ -60,12 +60,15 @@ class Effort:
     candidates
         Best codes re-ranked exactly.
     recall
-        Recall@10 measured on held-back queries, ties counted.
+        Recall@k measured on held-back queries, ties counted.
+    k
+        Hits asked for.
     """
 
     probes: int
     candidates: int
     recall: float
+    k: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ class Calibration:
     Parameters
     ----------
     efforts
-        Without a filter, cheapest first.
+        Without a filter, from few hits to many, each cheapest first; of more hits than any, the last are stretched.
     filtered
         With one, from few rows to many, each cheapest first; of fewer rows than any, searches are exact.
     costs
@@ -148,7 +151,7 @@ class Calibration:
     @property
     def best(self) -> float:
         """The highest recall@10 that probing reaches."""
-        return max(e.recall for e in self.efforts)
+        return max(e.recall for e in self.efforts if e.k == min(e.k for e in self.efforts))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:

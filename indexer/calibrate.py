@@ -17,7 +17,7 @@ from embedstore.extras import faiss
 from embedstore.lists import Coarse, Lists
 from indexer import questions
 from indexer.costs import TIMED, measure, seconds
-from indexer.questions import K, Part
+from indexer.questions import QUERIES, K, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +35,9 @@ LENGTHS = (4_096, 32_768, 262_144)
 """Rows that the stretches of filtered questions hold: what share of them must be scanned falls with their number."""
 INTO_STRETCHES = 128
 """Questions into stretches of each length."""
+HITS = {K: (DEPTHS, QUERIES), 100: ((100, 200, 400, 800, 1_600, 3_200), 64), 1_000: ((1_000, 2_000, 4_000, 8_000), 32)}
+"""Hits for which efforts are measured: how many codes are re-ranked, and how many queries ask. Many hits lie in other
+lists than the nearest few, how many more depends on the vectors, and each query that asks for many tells more."""
 GOOD_ENOUGH = 0.997
 NO_BETTER = 0.0005
 """More is not tried once twice the probes gain less recall than this."""
@@ -72,7 +75,7 @@ def calibrate(segments: list[Segment], alive: list[NDArray[np.bool_] | None], co
     try:
         with ThreadPoolExecutor(os.cpu_count(), initializer=one) as pool:
             queries = questions.draw(parts, coarse)
-            efforts = _unfiltered(parts, coarse, queries, pool)
+            efforts = tuple(e for k in HITS for e in _unfiltered(parts, coarse, queries, k, pool))
             number = max(range(len(parts)), key=lambda i: parts[i].segment.rows)
             largest, own = parts[number], [q for q in queries if q.part == number]
             costs = measure(largest, coarse, own)
@@ -83,35 +86,35 @@ def calibrate(segments: list[Segment], alive: list[NDArray[np.bool_] | None], co
 
 
 def _unfiltered(
-    parts: Sequence[Part], coarse: Coarse, queries: Sequence[Query], pool: ThreadPoolExecutor
-) -> tuple[Effort, ...]:
-    """Return the cheapest efforts for rising recall without a filter."""
-    kth = questions.true_kth(parts, queries).tolist()
+    parts: Sequence[Part], coarse: Coarse, queries: Sequence[Query], k: int, pool: ThreadPoolExecutor
+) -> list[Effort]:
+    """Return the cheapest efforts for rising recall of k hits without a filter."""
+    depths, asking = HITS[k]
+    queries = queries[:: max(1, len(queries) // asking)]  # of all parts
+    kth = questions.true_kth(parts, queries, k).tolist()
     largest = max(parts, key=lambda p: p.segment.rows)
     efforts: list[list[Effort]] = []
     took: list[list[float]] = []
-    for probes in _steps(coarse.lists):
-        ranked = list(pool.map(partial(_ranked, parts, coarse, probes), queries))
-        cost = _by_depth(partial(_ask, largest, coarse, probes), queries[:TIMED])
-        took.append([cost(depth) for depth in DEPTHS])
-        efforts.append([Effort(probes, depth, questions.recall(ranked, depth, kth)) for depth in DEPTHS])
+    for probes in _steps(coarse.lists) if k == K else _powers(coarse.lists):
+        ranked = list(pool.map(partial(_ranked, parts, coarse, probes, depths[-1]), queries))
+        cost = _by_depth(partial(_ask, largest, coarse, probes), queries[:TIMED], depths)
+        took.append([cost(depth) for depth in depths])
+        efforts.append([Effort(probes, depth, questions.recall(ranked, depth, kth, k), k) for depth in depths])
         reached = [of[-1].recall for of in efforts]
         if reached[-1] >= GOOD_ENOUGH or (len(reached) > 2 and reached[-1] - reached[-3] < NO_BETTER):
             break
     # more probes never cost less: where they seem to, something else held up the fewer
     costs = np.minimum.accumulate(np.array(took)[::-1])[::-1]
-    return tuple(
-        _frontier([point for pair in zip(costs.tolist(), efforts, strict=True) for point in zip(*pair, strict=True)])
-    )
+    return _frontier([point for pair in zip(costs.tolist(), efforts, strict=True) for point in zip(*pair, strict=True)])
 
 
-def _ranked(parts: Sequence[Part], coarse: Coarse, probes: int, query: Query) -> list[NDArray[np.float32]]:
+def _ranked(parts: Sequence[Part], coarse: Coarse, probes: int, depth: int, query: Query) -> list[NDArray[np.float32]]:
     """Return for each part the exact scores of the best codes in the nearest lists, in the order of the codes."""
     f = faiss()
     lists, scores = coarse.nearest(query.rotated, probes)
     not_here = f.IDSelectorNot(f.IDSelectorRange(query.first, query.last))
     return [
-        _codes(part, query, lists, scores, not_here if number == query.part else None)
+        _codes(part, query, lists, scores, depth, not_here if number == query.part else None)
         for number, part in enumerate(parts)
     ]
 
@@ -154,7 +157,7 @@ def _filtered_recalls(
 def _among(part: Part, coarse: Coarse, share: float, stretch: Stretch) -> list[NDArray[np.float32]]:
     """Return the same of a stretch, when lists are probed until a share of it is scanned."""
     allowed = Numbered(part.segment.rows, stretch.rows).selector
-    return [_codes(part, stretch.query, *_lists_of(coarse, stretch, share), allowed)]
+    return [_codes(part, stretch.query, *_lists_of(coarse, stretch, share), DEPTHS[-1], allowed)]
 
 
 def _lists_of(coarse: Coarse, stretch: Stretch, share: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -163,10 +166,10 @@ def _lists_of(coarse: Coarse, stretch: Stretch, share: float) -> tuple[NDArray[n
 
 
 def _codes(
-    part: Part, query: Query, lists: NDArray[np.int64], list_scores: NDArray[np.float32], allowed: Any
+    part: Part, query: Query, lists: NDArray[np.int64], list_scores: NDArray[np.float32], depth: int, allowed: Any
 ) -> NDArray[np.float32]:
     """Return the exact scores of the best codes in some lists, in the order of the codes."""
-    rows = _rows(part, query, lists, list_scores, allowed, DEPTHS[-1])
+    rows = _rows(part, query, lists, list_scores, allowed, depth)
     scores: NDArray[np.float32] = part.segment.take_vectors(rows).astype(np.float32) @ query.vector[0]
     return scores
 
@@ -188,9 +191,9 @@ def _rows(
     return rows if part.alive is None else rows[part.alive[rows]]
 
 
-def _by_depth(ask: Callable[[Any, int], None], some: Sequence[Any]) -> Callable[[int], float]:
+def _by_depth(ask: Callable[[Any, int], None], some: Sequence[Any], depths: Sequence[int]) -> Callable[[int], float]:
     """Return what questions take by how many codes they re-rank: a line through the least and the most."""
-    least, most = DEPTHS[0], DEPTHS[-1]
+    least, most = depths[0], depths[-1]
     low, high = (seconds([partial(ask, one, depth) for one in some]) for depth in (least, most))
     slope = max(0.0, high - low) / max(1, most - least)
     return lambda depth: low + slope * (depth - least)
@@ -198,8 +201,12 @@ def _by_depth(ask: Callable[[Any, int], None], some: Sequence[Any]) -> Callable[
 
 def _steps(lists: int) -> list[int]:
     """Return 1, 2, 3, 4, 6, 8, 12, ... up to all lists."""
-    powers = [1 << i for i in range(lists.bit_length())]
-    return sorted({p for power in powers for p in (power, power * 3 // 2) if p <= lists})
+    return sorted({p for power in _powers(lists) for p in (power, power * 3 // 2) if p <= lists})
+
+
+def _powers(lists: int) -> list[int]:
+    """Return 1, 2, 4, 8, ... up to all lists."""
+    return [1 << i for i in range(lists.bit_length())]
 
 
 E = TypeVar("E", Effort, FilteredEffort)

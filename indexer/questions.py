@@ -116,10 +116,10 @@ def _elsewhere(live: NDArray[np.int64], query: Query, length: int, rng: np.rando
     return live[start : start + length]
 
 
-def true_kth(parts: Sequence[Part], queries: Sequence[Query]) -> NDArray[np.float32]:
+def true_kth(parts: Sequence[Part], queries: Sequence[Query], k: int = K) -> NDArray[np.float32]:
     """Return the exact k-th best score of each query outside its own place, by blocks of matrix products."""
     vectors = np.concatenate([q.vector for q in queries])
-    best = np.full((len(queries), K), -np.inf, np.float32)
+    best = np.full((len(queries), k), -np.inf, np.float32)
     for number, part in enumerate(parts):
         for start in range(0, part.segment.rows, BLOCK):
             stop = min(start + BLOCK, part.segment.rows)
@@ -131,12 +131,12 @@ def true_kth(parts: Sequence[Part], queries: Sequence[Query]) -> NDArray[np.floa
                     scores[i, max(0, query.first - start) : query.last - start] = -np.inf
             news = (scores > best.min(axis=1)[:, None]).any(axis=0)  # few, once many blocks have been seen
             joined = np.concatenate([best, scores[:, news]], axis=1)
-            best = np.partition(joined, -K, axis=1)[:, -K:]
+            best = np.partition(joined, -k, axis=1)[:, -k:]
     kth: NDArray[np.float32] = best.min(axis=1)
     return kth
 
 
-def recall(ranked: Sequence[Sequence[NDArray[np.float32]]], depth: int, kth: Sequence[float]) -> float:
+def recall(ranked: Sequence[Sequence[NDArray[np.float32]]], depth: int, kth: Sequence[float], k: int = K) -> float:
     """Return recall@k less two standard errors, when each part re-ranks that many codes of each query.
 
     The queries to come are others, and the cheapest of many efforts is chosen, which is often one that was lucky: what
@@ -150,5 +150,5 @@ def recall(ranked: Sequence[Sequence[NDArray[np.float32]]], depth: int, kth: Seq
     shares = np.empty(len(ranked))
     for i, parts in enumerate(ranked):
         good = sum(int((scores[:depth] >= kth[i] - TIE).sum()) for scores in parts)
-        shares[i] = min(good, K) / K
+        shares[i] = min(good, k) / k
     return round(max(0.0, float(shares.mean() - 2 * shares.std() / len(shares) ** 0.5)), 4)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from embedstore.piece import Piece
     from embedstore.snapshot import Snapshot
-    from query.searcher import Found, Searcher, Selection
+    from query.searcher import Found, Searcher
+    from query.selection import Selection
 
     Own = tuple[Piece, int]
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from embedstore.piece import Piece
     from query.labels import Labels
-    from query.searcher import Searcher, Selection
+    from query.searcher import Searcher
+    from query.selection import Selection
     from query.stream import Block
 
 NEAREST = 1e-6

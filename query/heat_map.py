@@ -14,7 +14,8 @@ from query import stream
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from query.searcher import Searcher, Selection
+    from query.searcher import Searcher
+    from query.selection import Selection
     from query.stream import Block
 
 FINEST = 15

@@ -8,8 +8,9 @@ how many candidates on this is cheaper than an exact scan was measured when the 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
+from math import ceil, log
 from typing import TYPE_CHECKING
 
 from embedstore.errors import QueryError
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 EXACT_ROWS = 20_000
 """Rows up to which a scan of all is as fast as probing, whatever the recall."""
 K = 10
-"""Hits for which efforts are calibrated."""
+"""Hits for which filtered efforts are calibrated, and unfiltered ones first."""
+DENSE = 0.8
+"""Where fewer of the rows in the nearest lists are live than this share of what is usual, a search without a filter
+is one with a filter: what was deleted, or came later than the version asked for, filled the lists near the query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +73,27 @@ class Goal:
         """Return the cheapest effort that reaches the recall without a filter; None if only an exact scan does."""
         if self.recall is None:
             return None
-        found = next((e for e in calibration.efforts if e.recall >= self.recall), None)
-        if found is None or k <= K:
-            return found
-        # the hits beyond the tenth lie farther out: in more lists, and less apart from what is beside them
-        return replace(found, probes=round(found.probes * (k / K) ** 0.5), candidates=-(-found.candidates * k // K))
+        hits = sorted({e.k for e in calibration.efforts})
+        at = bisect_left(hits, k)
+        around = [self._for_hits(calibration.efforts, n) for n in hits[max(0, at - 1) : at + 1]]
+        if None in around:
+            return None
+        few, many = around[0], around[-1]
+        assert few is not None
+        assert many is not None
+        if k <= few.k:
+            return few
+        if few.k == many.k:
+            # farther hits lie farther out: in more lists, and less apart from what is beside them
+            return replace(
+                few, probes=round(few.probes * (k / few.k) ** 0.5), candidates=-(-few.candidates * k // few.k)
+            )
+        between = log(k / few.k) / log(many.k / few.k)
+        probes, candidates = (
+            ceil(low * (high / low) ** between)
+            for low, high in ((few.probes, many.probes), (few.candidates, many.candidates))
+        )
+        return replace(many, probes=probes, candidates=candidates)
 
     def filtered_effort(self, calibration: Calibration, k: int, count: int) -> FilteredEffort | None:
         """Return the same under a filter that `count` rows pass.
@@ -94,6 +114,11 @@ class Goal:
             return found
         share = min(1.0, found.share * (k / K) ** 0.5)
         return replace(found, share=share, candidates=-(-found.candidates * k // K))
+
+    def _for_hits(self, efforts: Sequence[Effort], k: int) -> Effort | None:
+        """Return the first of the efforts measured for so many hits that reaches the recall."""
+        assert self.recall is not None
+        return next((e for e in efforts if e.k == k and e.recall >= self.recall), None)
 
     def _cheapest(self, efforts: Sequence[FilteredEffort], rows: int) -> FilteredEffort | None:
         """Return the first of the efforts measured on so many rows that reaches the recall."""

@@ -7,18 +7,17 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from embedstore import deadline, exact
 from embedstore.lists import Coarse, Lists
-from query import plan, sieve
-from query.plan import Work
+from query import sieve
+from query.nearby import Lookup
 from query.predicate import Predicate
+from query.selection import Selection
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-    from embedstore.candidates import Candidates
     from embedstore.catalog import Catalog
     from embedstore.piece import Piece
     from embedstore.snapshot import Snapshot
@@ -52,7 +51,7 @@ class Probe:
     lists
         The lists probed, -1 where there are fewer; shape (n, p).
     sizes
-        Candidates in each list.
+        How many may answer in each list.
     plan
         ``ivf`` or ``filtered ivf``.
     """
@@ -67,36 +66,6 @@ class Probe:
         lists = self.lists[number]
         lists = lists if lists[-1] >= 0 else lists[lists >= 0]
         return int(self.sizes[lists].sum()), len(lists)
-
-
-@dataclass(eq=False, slots=True)
-class Selection:
-    """A filter compiled for one piece.
-
-    Parameters
-    ----------
-    candidates
-        Rows that may answer; None if all.
-    count
-        How many.
-    filtered
-        Whether a filter chose them; if not, rows are missing only because they were deleted.
-    """
-
-    candidates: Candidates | None
-    count: int
-    filtered: bool = False
-    in_list: NDArray[np.int64] | None = None
-
-    @property
-    def rows(self) -> NDArray[np.int64] | None:
-        """Rows that may answer, ascending; None if all."""
-        return None if self.candidates is None else self.candidates.rows
-
-    @property
-    def runs(self) -> float:
-        """About how many runs of neighbouring rows."""
-        return 1 if self.candidates is None else self.candidates.runs
 
 
 class Searcher:
@@ -180,30 +149,14 @@ class Searcher:
             return None
         assert self._coarse is not None
         assert self._calibration is not None
-        open_lists = self._open_lists(piece)
-        if not selection.filtered:
-            effort = None if selection.count <= plan.EXACT_ROWS else goal.effort(self._calibration, k)
-            if effort is None:
-                return None
-            depth, name, sizes = effort.candidates, "ivf", open_lists.sizes
-            lists, scores = self._coarse.nearest(rotated, min(effort.probes, self._coarse.lists))
-        else:
-            filtered = goal.filtered_effort(self._calibration, k, selection.count)
-            costs = self._calibration.costs
-            if filtered is None or plan.exact_is_cheaper(costs, selection.count, selection.runs, Work()):
-                return None
-            if selection.in_list is None:
-                assert selection.candidates is not None
-                selection.in_list = open_lists.counts(selection.candidates.numbers)
-            depth, name, sizes = filtered.candidates, "filtered ivf", selection.in_list
-            enough = max(depth, k, int(filtered.share * selection.count))
-            lists, scores = self._coarse.holding(rotated, sizes, enough)
-            work = Work(np.count_nonzero(lists >= 0) / len(lists), enough, depth)
-            if plan.exact_is_cheaper(costs, selection.count, selection.runs, work):
-                return None
-        depth = min(max(depth, k), selection.count)
+        lists = self._open_lists(piece)
+        near = Lookup(self._coarse, self._calibration, lists, selection, rotated, k, goal).nearby()
+        if near is None:
+            return None
+        depth = min(max(near.depth, k), selection.count)
         allowed = None if selection.candidates is None else selection.candidates.selector
-        return Probe(open_lists.search(rotated, lists, scores, depth, allowed), lists, sizes, name)
+        rows = lists.search(rotated, near.lists, near.scores, depth, allowed)
+        return Probe(rows, near.lists, selection.in_list(lists), "filtered ivf" if selection.filtered else "ivf")
 
     def _open_lists(self, piece: Piece) -> Lists:
         name = piece.segment.name

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from embedstore.piece import Piece
-    from query.searcher import Selection
+    from query.selection import Selection
 
 BLOCK = 1 << 14
 """Rows of a block: its vectors stay in the cache between decoding and the product."""

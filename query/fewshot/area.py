@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from query.engine import Engine
     from query.fewshot.labelled import Labelled
     from query.fewshot.model import Answers
-    from query.searcher import Searcher, Selection
+    from query.searcher import Searcher
+    from query.selection import Selection
 
     Progress = Callable[[int, int], None]
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from indexer.engines.base import Executor
     from query.fewshot.model import Answers, Model
-    from query.searcher import Searcher, Selection
+    from query.searcher import Searcher
+    from query.selection import Selection
 
 STRETCH = 16 * stream.BLOCK
 """Rows that travel together: enough to be worth the way, few enough that a lost worker costs little."""

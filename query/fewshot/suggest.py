@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from query.engine import Engine
     from query.fewshot.labelled import Labelled
-    from query.searcher import Searcher, Selection
+    from query.searcher import Searcher
+    from query.selection import Selection
 
 POOL = 4096
 """Chips that stand for the area, spread evenly over it."""

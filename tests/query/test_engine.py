@@ -90,6 +90,17 @@ def test_the_asked_recall_is_delivered(world: tuple[Engine, Truth], asked: dict[
     assert np.mean(found) >= 0.9
 
 
+@pytest.mark.parametrize("k", [30, 100, 400])
+def test_the_asked_recall_is_delivered_for_many_hits(world: tuple[Engine, Truth], k: int) -> None:
+    engine, truth = world
+    mask = mask_of(truth, {})
+    found = []
+    for row in np.random.default_rng(4).choice(len(truth.vectors), 50):
+        best, _ = truth.best(truth.vectors[row], mask, k)
+        found.append((engine.search(truth.vectors[row], k=k, recall=0.9).scores >= best[-1] - 1e-5).mean())
+    assert np.mean(found) >= 0.9
+
+
 def truth_score(truth: Truth, chip: str, vector: np.ndarray) -> float:
     (at,) = np.flatnonzero(truth.ids == np.void(bytes.fromhex(chip)))
     return float(truth.vectors[at] @ vector)
@@ -266,7 +277,9 @@ def test_index_reports_and_reuses(tmp_path: Path) -> None:
     assert first.trained
     assert first.recall >= 0.95
     assert first.calibration
-    assert [e.recall for e in first.calibration.efforts] == sorted(e.recall for e in first.calibration.efforts)
+    for_hits = [(e.k, e.recall) for e in first.calibration.efforts]
+    assert for_hits == sorted(for_hits)
+    assert {k for k, _ in for_hits} == {10, 100, 1000}
     store.append(make.chips(list(range(1500, 1600))))
     second = build_module.build(tmp_path / "s")
     assert not second.trained, "rows have not grown fourfold"

@@ -42,6 +42,17 @@ def test_more_hits_take_more_probes_and_more_candidates() -> None:
     assert Goal.parse(0.9).filtered_effort(CALIBRATION, 90, 5000) == replace(FILTERED[1], share=1.0, candidates=900)
 
 
+def test_between_hits_that_were_measured_the_effort_lies_between() -> None:
+    measured = replace(CALIBRATION, efforts=(*EFFORTS, Effort(16, 1000, 0.8, 1000), Effort(64, 2000, 0.92, 1000)))
+    goal = Goal.parse(0.9)
+    assert goal.effort(measured, 10) == EFFORTS[1]
+    assert goal.effort(measured, 100) == Effort(16, 200, 0.92, 1000), "half of the way, as hits grow"
+    assert goal.effort(measured, 1000) == Effort(64, 2000, 0.92, 1000)
+    assert goal.effort(measured, 4000) == Effort(128, 8000, 0.92, 1000)
+    assert Goal.parse(0.95).effort(measured, 10) == EFFORTS[2]
+    assert Goal.parse(0.95).effort(measured, 11) is None, "nothing reaches it for many hits"
+
+
 def test_the_effort_is_that_of_as_few_candidates() -> None:
     goal = Goal.parse(0.6)
     assert goal.filtered_effort(CALIBRATION, 10, 999) is None
