@@ -151,7 +151,7 @@ class Calibration:
     @property
     def best(self) -> float:
         """The highest recall@10 that probing reaches."""
-        return max(e.recall for e in self.efforts if e.k == min(e.k for e in self.efforts))
+        return max(e.recall for e in self.efforts if e.k == self.efforts[0].k)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:

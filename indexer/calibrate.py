@@ -35,9 +35,9 @@ LENGTHS = (4_096, 32_768, 262_144)
 """Rows that the stretches of filtered questions hold: what share of them must be scanned falls with their number."""
 INTO_STRETCHES = 128
 """Questions into stretches of each length."""
-HITS = {K: (DEPTHS, QUERIES), 100: ((100, 200, 400, 800, 1_600, 3_200), 64), 1_000: ((1_000, 2_000, 4_000, 8_000), 32)}
-"""Hits for which efforts are measured: how many codes are re-ranked, and how many queries ask. Many hits lie in other
-lists than the nearest few, how many more depends on the vectors, and each query that asks for many tells more."""
+MANY = {100: ((100, 200, 400, 800, 1_600, 3_200), 64), 1_000: ((1_000, 2_000, 4_000, 8_000), 32)}
+"""More hits than K for which efforts are measured: how many codes are re-ranked, and how many queries ask. Many hits
+lie in other lists than the nearest few, how many more depends on the vectors; who asks for many tells more at once."""
 GOOD_ENOUGH = 0.997
 NO_BETTER = 0.0005
 """More is not tried once twice the probes gain less recall than this."""
@@ -75,7 +75,7 @@ def calibrate(segments: list[Segment], alive: list[NDArray[np.bool_] | None], co
     try:
         with ThreadPoolExecutor(os.cpu_count(), initializer=one) as pool:
             queries = questions.draw(parts, coarse)
-            efforts = tuple(e for k in HITS for e in _unfiltered(parts, coarse, queries, k, pool))
+            efforts = tuple(e for k in (K, *MANY) for e in _unfiltered(parts, coarse, queries, k, pool))
             number = max(range(len(parts)), key=lambda i: parts[i].segment.rows)
             largest, own = parts[number], [q for q in queries if q.part == number]
             costs = measure(largest, coarse, own)
@@ -89,7 +89,7 @@ def _unfiltered(
     parts: Sequence[Part], coarse: Coarse, queries: Sequence[Query], k: int, pool: ThreadPoolExecutor
 ) -> list[Effort]:
     """Return the cheapest efforts for rising recall of k hits without a filter."""
-    depths, asking = HITS[k]
+    depths, asking = MANY.get(k, (DEPTHS, QUERIES))
     queries = queries[:: max(1, len(queries) // asking)]  # of all parts
     kth = questions.true_kth(parts, queries, k).tolist()
     largest = max(parts, key=lambda p: p.segment.rows)

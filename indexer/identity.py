@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from indexer import remote
 
+BESIDE = frozenset({".hdr", ".msk", ".prj", ".tab", ".wld"})
+"""Suffixes of files beside an image that say where it lies, what its numbers are, and which of them count. World files
+have others, which end in w (.tfw, .pgw, .jgw); statistics and overviews (.aux.xml, .ovr) change nothing."""
+WORLD = re.compile(r"\.[a-z]{1,3}w")
 PIECE = 8 << 20
 """Bytes of a file that are hashed in one go."""
 
 
 def of(path: Path, source: Any) -> str:
-    """Return the identity of an open dataset: its digest if it is here; of a virtual raster, of all its files."""
+    """Return the identity of an open dataset: its digest if it is here, with those of the files that belong to it.
+
+    These are all files of a virtual raster; of others, those beside them that GDAL reads, if they change the image.
+    """
     if remote.url(path):
-        return remote.identity(path)
-    files = [Path(f) for f in source.files] if source.driver == "VRT" else [path]
+        return remote.identity(path, source.compression is not None)
+    files = [Path(f) for f in source.files] if source.driver == "VRT" else [path, *_beside(path, source.files)]
     digests = [digest_by_pieces(file) for file in files if file.is_file()]
     return "sha256:" + (digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest())
+
+
+def _beside(path: Path, files: list[str]) -> list[Path]:
+    """Return those files beside an image that change what it shows or where it lies, by suffix."""
+    others = [file for file in map(Path, files) if file != path]
+    kept = [f for f in others if f.suffix.lower() in BESIDE or WORLD.fullmatch(f.suffix.lower())]
+    return sorted(kept, key=lambda f: f.suffix.lower())
 
 
 def digest_by_pieces(path: Path) -> str:

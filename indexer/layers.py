@@ -6,17 +6,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from embedstore.errors import RasterError
+from indexer import magnitude
 from indexer.thumbnails import Painter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from embedstore.spec import Modality
     from indexer.chips import ChipPlan
     from indexer.rasters import Raster, Reader
+
+
+SPARSE = 4
+"""Pixels from one that is looked at for its size to the next."""
 
 
 class Layer:
@@ -32,17 +39,41 @@ class Layer:
         Of the modality, in the table's column ``modalities``.
     size
         Side of a chip.
+
+    Raises
+    ------
+    RasterError, BandError
+        If the file cannot be opened, lacks a band, or holds bytes where the encoder takes larger numbers.
     """
 
     def __init__(self, raster: Raster, modality: Modality, bit: int, size: int) -> None:
         self.modality = modality
         self.bit = bit
         self.reader: Reader = raster.reader(modality.bands)
+        self._like_others = False
+        try:
+            magnitude.check_bytes(self.reader.dtype, self.reader.bands, modality, raster.path)
+        except RasterError:
+            self.reader.close()
+            raise
         self.painter = Painter(modality, self.reader.bands, size)
 
     def look(self, row: int, col: int, height: int, width: int) -> Look:
-        """Read a window; it is good until the next look."""
+        """Read a window; it is good until the next look.
+
+        Raises
+        ------
+        RasterError
+            If it cannot be read, or the first that holds data is in other units than the encoder takes.
+        """
         stored, valid = self.reader.stored(row, col, height, width)
+        seen = valid[::SPARSE, ::SPARSE]
+        if not self._like_others and seen.any():
+            some = stored[:, ::SPARSE, ::SPARSE]
+            pixels = np.empty(some.shape, np.float32)
+            self.reader.bands.physical(some, pixels)
+            magnitude.check(pixels, seen, self.modality, self.reader.path)
+            self._like_others = True
         return Look(self, stored, valid, bool(valid.all()))
 
 

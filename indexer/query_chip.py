@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embedstore.errors import RasterError
+from indexer import magnitude
 from indexer.bands import describe
 from indexer.items import is_item, open_item
 from indexer.rasters import Reader, opened
@@ -32,7 +33,7 @@ def encode_chip(path: str | Path, encoder: Encoder, driver: str | None = None) -
     Raises
     ------
     RasterError
-        If it cannot be read, is smaller than a chip, or holds no data.
+        If it cannot be read, is smaller than a chip, holds no data, or is in other units than the encoder takes.
     BandError
         If a band is missing.
     """
@@ -49,6 +50,11 @@ def encode_chip(path: str | Path, encoder: Encoder, driver: str | None = None) -
             )
         window = (height - size) // 2, (width - size) // 2, size, size
         looks = {name: reader.read(*window) for name, reader in readers.items()}
+        for modality in spec.modalities:
+            if modality.name in readers:
+                reader = readers[modality.name]
+                magnitude.check_bytes(reader.dtype, reader.bands, modality, path)
+                magnitude.check(*looks[modality.name], modality, path)
     valid = np.any([seen for _, seen in looks.values()], axis=0)
     if not valid.any():
         raise RasterError(f"{path} holds no pixel of data in its central {size} x {size}; give another chip.")

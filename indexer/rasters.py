@@ -231,7 +231,7 @@ class Reader:
             self._source = _open(path, driver)
         # a virtual raster may lead elsewhere
         self._settings = None if self._source.driver == "VRT" else path
-        self._buffer = np.empty(0, self._source.dtypes[0])
+        self._buffer: NDArray[Any] = np.empty(0, self._source.dtypes[0])
         ignored = {MaskFlags.alpha, MaskFlags.per_dataset} if alpha_is_a_band(self._source) else set()
         masks, nodata = self._source.mask_flag_enums, self._source.nodatavals  # each asks all bands
         flags = [set(masks[i - 1]) - ignored for i in bands.indexes]
@@ -253,6 +253,11 @@ class Reader:
     def shape(self) -> tuple[int, int]:
         """Height and width of the whole raster in pixels."""
         return self._source.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the numbers as they stand in the file."""
+        return self._buffer.dtype
 
     def stored(self, row: int, col: int, height: int, width: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Return numbers as they stand in the file, and where they are data.

@@ -42,6 +42,8 @@ OPTIONS = {
 """Few reads, large ones, tried again."""
 HEAD, TAIL = 1 << 20, 1 << 16
 """Bytes at either end of a file that tell its content."""
+SPREAD, PIECE = 16, 1 << 14
+"""Pieces between them that tell pixels which are not compressed, and bytes of each."""
 TRIES = 5
 _URL = re.compile(r"^(https?|s3|gs|az):/{1,2}([^/].*)$", re.DOTALL)
 _VSI = {"s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/"}
@@ -122,13 +124,21 @@ def reason(path: Path, error: Exception) -> RasterError:
     )
 
 
-def identity(path: Path) -> str:
-    """Return an identity of a remote file's content that takes two requests and not all of its bytes.
+def identity(path: Path, packed: bool = True) -> str:
+    """Return an identity of a remote file's content that takes a few requests and not all of its bytes.
+
+    Parameters
+    ----------
+    path
+        The file's URL.
+    packed
+        Whether its pixels are compressed.
 
     Returns
     -------
     ``range:`` and the SHA-256 of its size, its first MiB and its last 64 KiB: in a COG they hold the place and the
-    packed length of every block, so that other pixels make other bytes there. A copy on this machine has another one.
+    packed length of every block, so that other pixels make other bytes there. Of one that is not packed, 16 pieces
+    spread over it tell its pixels. A copy on this machine has another one.
 
     Raises
     ------
@@ -145,7 +155,9 @@ def identity(path: Path) -> str:
         read = _http(bare, query)
     head, size = read(0, HEAD)
     tail = read(max(HEAD, size - TAIL), size)[0] if size > HEAD else b""
-    return "range:" + hashlib.sha256(b"%d:" % size + head + tail).hexdigest()
+    starts = [] if packed else [HEAD + i * (size - TAIL - HEAD) // SPREAD for i in range(SPREAD)]
+    between = [read(start, start + PIECE)[0] for start in starts if start + PIECE < size]
+    return "range:" + hashlib.sha256(b"".join((b"%d:" % size, head, tail, *between))).hexdigest()
 
 
 def _object(scheme: str, bucket: str, key: str) -> Callable[[int, int], tuple[bytes, int]]:

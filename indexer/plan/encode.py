@@ -135,27 +135,33 @@ def open_store(path: str | Path, units: Sequence[WorkUnit], encoder: str, bands:
     encoder
         Name in the registry that the plan was made for.
     bands
-        Of a new store of one modality; all of the first scene if None.
+        Of a store of one modality; its own, or all of the first scene for a new one, if None.
 
     Raises
     ------
     EncoderMismatchError
-        If the store was made with another encoder or chip size.
+        If the store was made with another encoder, chip size or bands.
     RasterError, BandError
-        If a new encoder is wanted and none of the scenes looked at can be read; the first reason.
+        If a new encoder is wanted, or bands are named, and none of the scenes looked at can be read; the first reason.
     """
-    if Store.exists(path):
+    there = Store.exists(path)
+    if there and bands is None:
         store = Store.open(path)
     else:
         with tempfile.TemporaryDirectory(prefix="embedstore-") as folder:
-            store = encode.create(path, encoder, _sample(units, Path(folder)), bands)
-    for what, planned, there in (
+            plans = _sample(units, Path(folder))
+            store = Store.open(path) if there else encode.create(path, encoder, plans, bands)
+            if bands is not None:
+                bands = plans[0].raster.bands.select(bands, plans[0].path).names
+    kept = store.encoder.modalities[0].bands
+    for what, planned, made in (
         ("encoder", registry.canonical(encoder), store.encoder.name),
         ("chip size", units[0].chip_size, store.encoder.chip_size),
+        ("bands", ",".join(bands or kept), ",".join(kept)),
     ):
-        if planned != there:
+        if planned != made:
             raise EncoderMismatchError(
-                f"the plan was made for {what} {planned}, and the store {path} was made with {there}; vectors of "
+                f"the plan was made for {what} {planned}, and the store {path} was made with {made}; vectors of "
                 "different making are never compared. Plan again for this store, or encode into another."
             )
     return store

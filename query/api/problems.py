@@ -81,9 +81,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         return respond(error.status_code, str(error.detail), error.headers)
 
-    def invalid(_: Request, error: Exception) -> Response:
+    def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return invalid_input(error.errors())
+        # OGC 17-069r4, /req/core/query-param-invalid
+        return invalid_input(error.errors(), 400 if request.url.path.endswith("/items") else 422)
 
     app.add_exception_handler(errors.EmbedstoreError, ours)
     app.add_exception_handler(RecursionError, ours)
@@ -91,8 +92,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
 
 
-def invalid_input(found: Any) -> Response:
+def invalid_input(found: Any, status: int = 422) -> Response:
     """Return the problem of a request that is not what the documentation says: where, and why."""
     faults = [{"at": ".".join(str(part) for part in one["loc"]), "message": one["msg"]} for one in found[:10]]
     first = faults[0] if faults else {"at": "body", "message": "cannot be read"}
-    return respond(422, f"{first['at']}: {first['message']}. See /docs for what is expected.", errors=faults)
+    return respond(status, f"{first['at']}: {first['message']}. See /docs for what is expected.", errors=faults)

@@ -228,7 +228,11 @@ class Jobs:
             draft.unlink(missing_ok=True)  # of a server that was killed
         running = replace(state, message="running", attempts=state.attempts + 1)
         job.write(running)
-        summary = self._work(_request(job.folder)[0], job.folder / RESULT, job.advance)
+        try:
+            summary = self._work(_request(job.folder)[0], job.folder / RESULT, job.advance)
+        except Stopped:
+            job.write(replace(running, attempts=state.attempts))  # told to: that says nothing of the job
+            raise
         job.progress = 1.0
         job.write(replace(running, status="done", message="done", summary=summary))
 

@@ -86,10 +86,10 @@ JOBS = (
 )
 
 QUERIES = (
-    Case("no items", 422, path=f"{C}/items?limit=0"),
-    Case("fewer than no items", 422, path=f"{C}/items?limit=-1"),
-    Case("a limit of thousands of digits", 422, path=f"{C}/items?limit={'9' * 5000}"),
-    Case("a limit that is none", 422, path=f"{C}/items?limit=NaN"),
+    Case("no items", 400, path=f"{C}/items?limit=0"),
+    Case("fewer than no items", 400, path=f"{C}/items?limit=-1"),
+    Case("a limit of thousands of digits", 400, path=f"{C}/items?limit={'9' * 5000}"),
+    Case("a limit that is none", 400, path=f"{C}/items?limit=NaN"),
     Case("a box of NaN", 400, path=f"{C}/items?bbox=nan,nan,nan,nan"),
     Case("a box without end", 400, path=f"{C}/items?bbox=-inf,-inf,inf,inf"),
     Case("a box past a pole", 400, path=f"{C}/items?bbox=0,0,1,1000"),
@@ -98,9 +98,9 @@ QUERIES = (
     Case("a time that is none", 400, path=f"{C}/items?datetime=%00"),
     Case("a time before all calendars", 400, path=f"{C}/items?datetime=-99999-01-01/.."),
     Case("a time at the end of the calendar", 400, path=f"{C}/items?datetime=9999-12-31T23:59:59-23:59/.."),
-    Case("a time of many parts", 422, path=f"{C}/items?datetime={'/' * 4000}"),
+    Case("a time of many parts", 400, path=f"{C}/items?datetime={'/' * 4000}"),
     Case("a token that leads to a file", 400, path=f"{C}/items?token=..%2f..%2fetc%2fpasswd"),
-    Case("a token of thousands of digits", 422, path=f"{C}/items?token={'f' * 7000}-{'0' * 32}"),
+    Case("a token of thousands of digits", 400, path=f"{C}/items?token={'f' * 7000}-{'0' * 32}"),
     Case("a token below zero", 400, path=f"{C}/items?token=-1-{'0' * 32}"),
     Case("a place that is none", 422, path=f"{C}/nearest?lon=nan&lat=0"),
     Case("a place beyond all numbers", 422, path=f"{C}/nearest?lon=1e999&lat=0"),

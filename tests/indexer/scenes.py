@@ -30,7 +30,7 @@ def write(
     pixels: NDArray[Any],
     *,
     crs: str | None = "EPSG:32633",
-    transform: Affine = UTM,
+    transform: Affine | None = UTM,
     names: Sequence[str] = ("B02", "B03", "B04", "B08"),
     tags: dict[str, str] | None = None,
     mask: NDArray[Any] | None = None,

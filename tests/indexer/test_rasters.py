@@ -9,6 +9,7 @@ import pytest
 import rasterio
 from affine import Affine
 from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning
 
 from embedstore.errors import BandError, InputError, RasterError
 from indexer import acquisition
@@ -36,6 +37,36 @@ def test_identity_is_of_the_content_never_of_the_path(tmp_path: Path) -> None:
     assert items[0] == items[1] != items[2]
     assert items[0].startswith("sha256:")
     assert len(items[0]) == 71
+
+
+def test_files_that_belong_to_an_image_are_of_its_identity(tmp_path: Path) -> None:
+    """Where it lies, or what counts, may be mended beside it; statistics, which viewers write, change nothing."""
+    with rasterio.open(write(tmp_path / "whole.tif", noise())) as source:
+        profile = source.profile | {"driver": "ENVI"}
+        pixels = source.read()
+    for key in ("tiled", "blockxsize", "blockysize", "compress", "interleave"):
+        profile.pop(key, None)
+    image = tmp_path / "image.dat"
+    with rasterio.open(image, "w", **profile) as target:
+        target.write(pixels)
+    first = open_raster(image).item
+    with rasterio.open(image) as source:
+        source.stats(indexes=[1])
+    (tmp_path / "image.dat.aux.xml").write_text("<PAMDataset></PAMDataset>")
+    assert open_raster(image).item == first
+    header = tmp_path / "image.hdr"
+    moved = header.read_text().replace("5000000", "5000640")
+    assert moved != header.read_text()
+    header.write_text(moved)
+    raster = open_raster(image)
+    assert raster.item != first
+    assert raster.transform.f == 5_000_640
+    with pytest.warns(NotGeoreferencedWarning):
+        world = write(tmp_path / "plain.tif", noise(), transform=None)
+    (tmp_path / "plain.tfw").write_text("10\n0\n0\n-10\n500005\n4999995\n")
+    before = open_raster(world).item
+    (tmp_path / "plain.tfw").write_text("10\n0\n0\n-10\n500005\n5000635\n")
+    assert open_raster(world).item != before
 
 
 @pytest.mark.parametrize(

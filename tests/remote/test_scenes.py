@@ -17,6 +17,7 @@ from indexer import remote
 from indexer.encode import encode
 from indexer.rasters import open_raster
 from query import Engine
+from tests.indexer.scenes import noise, write
 from tests.remote.http_server import Fault, Web, web
 
 if TYPE_CHECKING:
@@ -156,6 +157,21 @@ def test_identity_is_of_content(server: Web, whole: bytes) -> None:
     server.ranges = False
     with pytest.raises(RasterError, match="gives no parts"):
         remote.identity(Path(f"{server.url}/a.tif"))
+
+
+def test_pixels_that_are_not_compressed_are_of_the_identity(server: Web, tmp_path: Path) -> None:
+    """Their blocks have the same places and lengths whatever is in them."""
+    items = []
+    for seed in (1, 2):
+        pixels = np.ones((1, 4096, 1024), np.uint16)
+        pixels[:, 1500:3000] = noise(1, 1500, 1024, seed=seed)  # both ends of the files are alike
+        path = write(tmp_path / f"{seed}.tif", pixels, compress="none", tiled=False)
+        server.files[f"/{seed}.tif"] = path.read_bytes()
+        items.append(open_raster(f"{server.url}/{seed}.tif").item)
+        assert open_raster(f"{server.url}/{seed}.tif").item == items[-1]
+    whole = [server.files[f"/{seed}.tif"] for seed in (1, 2)]
+    assert whole[0][: remote.HEAD] == whole[1][: remote.HEAD]
+    assert items[0] != items[1]
 
 
 def test_a_scene_in_s3_into_a_store_in_s3(s3: Loopback, uri: str, whole: bytes) -> None:

@@ -96,6 +96,18 @@ def test_a_run_that_was_interrupted_goes_on_without_opening_what_is_done(
     assert told[-1] == (chips, chips)
 
 
+def test_a_store_keeps_its_bands(tmp_path: Path) -> None:
+    items = world.tiling(tmp_path, 1, 2, step=48, size=64)
+    plan = planned(tmp_path, items)
+    first, *_ = open_unit(file.units(plan)[0], tmp_path).raster.bands.names
+    store = tmp_path / "store"
+    chips = encode.encode_plan(plan, store, bands=[first]).chips
+    assert encode.encode_plan(plan, store, bands=["1"]).already_there == chips, "by number"
+    assert encode.encode_plan(plan, store).already_there == chips
+    with pytest.raises(EncoderMismatchError, match=f"bands .* made with {first};"):
+        encode.encode_plan(plan, store, bands=["2"])
+
+
 def test_scenes_that_vanished_are_listed_and_the_rest_is_done(tmp_path: Path) -> None:
     items = world.tiling(tmp_path, 2, 2, step=48, size=64)
     plan = planned(tmp_path, items)

@@ -147,6 +147,10 @@ def test_the_chip_at_a_place(client: TestClient, ids: list[str]) -> None:
     assert found.json()["id"] == ids[50]
     assert client.get(f"{C}/nearest", params={"lon": 0, "lat": 0}).status_code == 404
     assert client.get(f"{C}/nearest", params={"lon": 181, "lat": 0}).status_code == 422
+    for wrong in ("0", "ten"):
+        answer = client.get(f"{C}/items", params={"limit": wrong})
+        assert answer.status_code == 400, "as OGC API - Features wants it"
+        assert "query.limit" in answer.json()["detail"]
     for lat in (90, -90):
         assert client.get(f"{C}/nearest", params={"lon": 0, "lat": lat}).status_code == 404
 

@@ -13,7 +13,7 @@ import pytest
 
 from embedstore.sealed import read_json, write_json
 from query.api import Settings, worker
-from query.api.job import DELETED
+from query.api.job import DELETED, STATE
 from query.api.keys import ANYBODY
 from query.api.problems import Problem
 from query.api.worker import Jobs
@@ -110,6 +110,18 @@ def test_a_stopped_server_leaves_its_job_to_the_next(started: Callable[..., Jobs
         assert not list((folder / id_).glob("*.tmp"))
 
 
+def test_to_be_stopped_often_says_nothing_of_a_job(started: Callable[..., Jobs]) -> None:
+    work = Paced()
+    jobs = started(work)
+    id_ = jobs.submit({"n": 1}, ANYBODY)
+    for _ in range(worker.ATTEMPTS + 1):
+        assert work.begun.acquire(timeout=10)
+        jobs.stop()
+        jobs = started(work)
+    work.turn.release(3)
+    until(lambda: jobs.view(id_, ANYBODY)["status"] == "done")
+
+
 def test_two_servers_share_a_folder_but_no_job(started: Callable[..., Jobs]) -> None:
     work, other = Paced(), Paced()
     one = started(work)
@@ -162,9 +174,12 @@ def test_a_job_that_ends_every_server_is_reported(started: Callable[..., Jobs], 
     work = Paced()
     jobs = started(work)
     id_ = jobs.submit({"n": 1}, ANYBODY)
+    state = folder / id_ / STATE
     for _ in range(worker.ATTEMPTS):
         assert work.begun.acquire(timeout=10)
+        left = state.read_bytes()
         jobs.stop()
+        state.write_bytes(left)  # as a server leaves it that is killed
         jobs = started(work)
     until(lambda: jobs.view(id_, ANYBODY)["status"] == "failed")
     assert "begun 3 times" in jobs.view(id_, ANYBODY)["message"]
