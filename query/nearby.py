@@ -71,7 +71,7 @@ class Lookup:
     def _nearest(self) -> Nearby | None:
         """Look into the nearest lists, and farther where most of what was in them does not count any more."""
         count, sizes = self.selection.count, self.lists.sizes
-        live = count / int(sizes.sum())
+        live = 1.0 if self.selection.candidates is None else count / int(sizes.sum())
         effort = None if count <= plan.EXACT_ROWS else self.goal.effort(self.calibration, round(self.k / live))
         if effort is None:
             return None

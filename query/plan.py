@@ -73,16 +73,14 @@ class Goal:
         """Return the cheapest effort that reaches the recall without a filter; None if only an exact scan does."""
         if self.recall is None:
             return None
-        hits = sorted({e.k for e in calibration.efforts})
+        efforts = calibration.efforts
+        if k <= efforts[0].k:
+            return self._for_hits(efforts, efforts[0].k)
+        hits = sorted({e.k for e in efforts})
         at = bisect_left(hits, k)
-        around = [self._for_hits(calibration.efforts, n) for n in hits[max(0, at - 1) : at + 1]]
-        if None in around:
+        few, many = (self._for_hits(efforts, n) for n in (hits[at - 1], hits[min(at, len(hits) - 1)]))
+        if few is None or many is None:
             return None
-        few, many = around[0], around[-1]
-        assert few is not None
-        assert many is not None
-        if k <= few.k:
-            return few
         if few.k == many.k:
             # farther hits lie farther out: in more lists, and less apart from what is beside them
             return replace(
