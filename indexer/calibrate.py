@@ -17,7 +17,7 @@ from embedstore.extras import faiss
 from embedstore.lists import Coarse, Lists
 from indexer import questions
 from indexer.costs import TIMED, measure, seconds
-from indexer.questions import QUERIES, K, Part
+from indexer.questions import K, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +39,8 @@ MANY = {100: ((100, 200, 400, 800, 1_600, 3_200), 64), 1_000: ((1_000, 2_000, 4_
 """More hits than K for which efforts are measured: how many codes are re-ranked, and how many queries ask. Many hits
 lie in other lists than the nearest few, how many more depends on the vectors; who asks for many tells more at once."""
 GOOD_ENOUGH = 0.997
+MANY_ENOUGH = 0.99
+"""The same for many hits; more is not tried either once twice the probes gain less than what is missing from it."""
 NO_BETTER = 0.0005
 """More is not tried once twice the probes gain less recall than this."""
 
@@ -75,37 +77,57 @@ def calibrate(segments: list[Segment], alive: list[NDArray[np.bool_] | None], co
     try:
         with ThreadPoolExecutor(os.cpu_count(), initializer=one) as pool:
             queries = questions.draw(parts, coarse)
-            efforts = tuple(e for k in (K, *MANY) for e in _unfiltered(parts, coarse, queries, k, pool))
+            few = _unfiltered(parts, coarse, queries, pool)
             number = max(range(len(parts)), key=lambda i: parts[i].segment.rows)
             largest, own = parts[number], [q for q in queries if q.part == number]
             costs = measure(largest, coarse, own)
+            many = [e for k in MANY for e in _many_hits(parts, coarse, queries, k, costs, pool)]
             filtered = _filtered(largest, coarse, own, costs, pool)
     finally:
         faiss().omp_set_num_threads(threads)
-    return Calibration(efforts, filtered, costs)
+    return Calibration((*few, *many), filtered, costs)
 
 
 def _unfiltered(
-    parts: Sequence[Part], coarse: Coarse, queries: Sequence[Query], k: int, pool: ThreadPoolExecutor
+    parts: Sequence[Part], coarse: Coarse, queries: Sequence[Query], pool: ThreadPoolExecutor
 ) -> list[Effort]:
-    """Return the cheapest efforts for rising recall of k hits without a filter."""
-    depths, asking = MANY.get(k, (DEPTHS, QUERIES))
-    queries = queries[:: max(1, len(queries) // asking)]  # of all parts
-    kth = questions.true_kth(parts, queries, k).tolist()
+    """Return the cheapest efforts for rising recall without a filter."""
+    kth = questions.true_kth(parts, queries).tolist()
     largest = max(parts, key=lambda p: p.segment.rows)
     efforts: list[list[Effort]] = []
     took: list[list[float]] = []
-    for probes in _steps(coarse.lists) if k == K else _powers(coarse.lists):
-        ranked = list(pool.map(partial(_ranked, parts, coarse, probes, depths[-1]), queries))
-        cost = _by_depth(partial(_ask, largest, coarse, probes), queries[:TIMED], depths)
-        took.append([cost(depth) for depth in depths])
-        efforts.append([Effort(probes, depth, questions.recall(ranked, depth, kth, k), k) for depth in depths])
+    for probes in _steps(coarse.lists):
+        ranked = list(pool.map(partial(_ranked, parts, coarse, probes, DEPTHS[-1]), queries))
+        cost = _by_depth(partial(_ask, largest, coarse, probes), queries[:TIMED])
+        took.append([cost(depth) for depth in DEPTHS])
+        efforts.append([Effort(probes, depth, questions.recall(ranked, depth, kth)) for depth in DEPTHS])
         reached = [of[-1].recall for of in efforts]
         if reached[-1] >= GOOD_ENOUGH or (len(reached) > 2 and reached[-1] - reached[-3] < NO_BETTER):
             break
     # more probes never cost less: where they seem to, something else held up the fewer
     costs = np.minimum.accumulate(np.array(took)[::-1])[::-1]
     return _frontier([point for pair in zip(costs.tolist(), efforts, strict=True) for point in zip(*pair, strict=True)])
+
+
+def _many_hits(
+    parts: Sequence[Part], coarse: Coarse, queries: Sequence[Query], k: int, costs: Costs, pool: ThreadPoolExecutor
+) -> list[Effort]:
+    """Return the same for k hits, asked by some of the queries; what each effort costs is foretold."""
+    depths, asking = MANY[k]
+    queries = queries[:: max(1, len(queries) // asking)]  # of all parts
+    kth = questions.true_kth(parts, queries, k).tolist()
+    rows = sum(part.segment.rows for part in parts)
+    points: list[tuple[float, Effort]] = []
+    before = 0.0
+    for probes in _powers(coarse.lists):
+        ranked = list(pool.map(partial(_ranked, parts, coarse, probes, depths[-1]), queries))
+        efforts = [Effort(probes, depth, questions.recall(ranked, depth, kth, k), k) for depth in depths]
+        points += [(costs.probe_ns(0, probes, probes / coarse.lists * rows, e.candidates), e) for e in efforts]
+        reached = efforts[-1].recall
+        if reached >= MANY_ENOUGH or (before and reached - before < 1 - MANY_ENOUGH):
+            break
+        before = reached
+    return _frontier(points)
 
 
 def _ranked(parts: Sequence[Part], coarse: Coarse, probes: int, depth: int, query: Query) -> list[NDArray[np.float32]]:
@@ -191,9 +213,9 @@ def _rows(
     return rows if part.alive is None else rows[part.alive[rows]]
 
 
-def _by_depth(ask: Callable[[Any, int], None], some: Sequence[Any], depths: Sequence[int]) -> Callable[[int], float]:
+def _by_depth(ask: Callable[[Any, int], None], some: Sequence[Any]) -> Callable[[int], float]:
     """Return what questions take by how many codes they re-rank: a line through the least and the most."""
-    least, most = depths[0], depths[-1]
+    least, most = DEPTHS[0], DEPTHS[-1]
     low, high = (seconds([partial(ask, one, depth) for one in some]) for depth in (least, most))
     slope = max(0.0, high - low) / max(1, most - least)
     return lambda depth: low + slope * (depth - least)
