@@ -72,10 +72,10 @@ class Lookup:
         """Look into the nearest lists, and farther where most of what was in them does not count any more."""
         count, sizes = self.selection.count, self.lists.sizes
         live = 1.0 if self.selection.candidates is None else count / int(sizes.sum())
-        effort = None if count <= plan.EXACT_ROWS else self.goal.effort(self.calibration, round(self.k / live))
+        effort = None if count <= plan.EXACT_ROWS else self.goal.effort(self.calibration, self.k)
         if effort is None:
             return None
-        probes = min(effort.probes, self.coarse.lists)
+        probes = min(round(effort.probes / live**0.5), self.coarse.lists)  # as of hits that lie farther out
         if self.k > plan.K and self._scan_is_cheaper(probes, probes / self.coarse.lists * count, effort.candidates):
             return None
         near = Nearby(*self.coarse.nearest(self.rotated, probes), effort.candidates)
