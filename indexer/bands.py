@@ -141,11 +141,11 @@ def describe(source: Any, name: str) -> Bands:
         indexes,
         tuple(float(scales[i - 1]) for i in indexes),
         tuple(float(offsets[i - 1]) for i in indexes),
-        tuple(S2_SHIFT if shifted and _is_reflectance(n) else 0.0 for n in names),
+        tuple(S2_SHIFT if shifted and is_reflectance(n) else 0.0 for n in names),
     )
 
 
-def _is_reflectance(name: str) -> bool:
+def is_reflectance(name: str) -> bool:
     """Tell whether a band of Sentinel-2 is an image; others are classes, angles or times."""
     return bool(name.isdecimal() or NUMBERED.match(name) or SPECTRAL.fullmatch(name))
 

@@ -39,10 +39,8 @@ MANY = {100: ((100, 200, 400, 800, 1_600, 3_200), 64), 1_000: ((1_000, 2_000, 4_
 """More hits than K for which efforts are measured: how many codes are re-ranked, and how many queries ask. Many hits
 lie in other lists than the nearest few, how many more depends on the vectors; who asks for many tells more at once."""
 GOOD_ENOUGH = 0.997
-MANY_ENOUGH = 0.99
-"""The same for many hits; more is not tried either once twice the probes gain less than what is missing from it."""
 NO_BETTER = 0.0005
-"""More is not tried once twice the probes gain less recall than this."""
+"""More is not tried once twice the probes gain less recall than this; for many hits four times as much."""
 
 
 def check_recall(recall: float) -> None:
@@ -124,7 +122,7 @@ def _many_hits(
         efforts = [Effort(probes, depth, questions.recall(ranked, depth, kth, k), k) for depth in depths]
         points += [(costs.probe_ns(0, probes, probes / coarse.lists * rows, e.candidates), e) for e in efforts]
         reached = efforts[-1].recall
-        if reached >= MANY_ENOUGH or (before and reached - before < 1 - MANY_ENOUGH):
+        if reached >= GOOD_ENOUGH or (before and reached - before < 4 * NO_BETTER):
             break
         before = reached
     return _frontier(points)

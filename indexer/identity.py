@@ -12,9 +12,11 @@ from typing import Any
 from indexer import remote
 
 BESIDE = frozenset({".hdr", ".msk", ".prj", ".tab", ".wld"})
-"""Suffixes of files beside an image that say where it lies, what its numbers are, and which of them count. World files
-have others, which end in w (.tfw, .pgw, .jgw); statistics and overviews (.aux.xml, .ovr) change nothing."""
-WORLD = re.compile(r"\.[a-z]{1,3}w")
+"""Suffixes of files beside an image that say where it lies, what its numbers are, and which of them count."""
+WORLD = re.compile(r"\.[a-z0-9]{1,4}w")
+"""Suffixes of world files: .tfw, .j2w, .jpegw, ..."""
+SAID = re.compile(rb"<(SRS|GeoTransform|GCPList|Scale|Offset|NoDataValue|Description)\b.*?</\1>", re.DOTALL)
+"""What an .aux.xml may say of an image; the rest of it is statistics, which viewers write."""
 PIECE = 8 << 20
 """Bytes of a file that are hashed in one go."""
 
@@ -25,10 +27,15 @@ def of(path: Path, source: Any) -> str:
     These are all files of a virtual raster; of others, those beside them that GDAL reads, if they change the image.
     """
     if remote.url(path):
-        return remote.identity(path, source.compression is not None)
+        return remote.identity(path, packed=_is_packed(source))
     files = [Path(f) for f in source.files] if source.driver == "VRT" else [path, *_beside(path, source.files)]
     digests = [digest_by_pieces(file) for file in files if file.is_file()]
+    digests += _said_beside(path)
     return "sha256:" + (digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest())
+
+
+def _is_packed(source: Any) -> bool:
+    return source.driver != "GTiff" or "COMPRESSION" in source.tags(ns="IMAGE_STRUCTURE")
 
 
 def _beside(path: Path, files: list[str]) -> list[Path]:
@@ -36,6 +43,13 @@ def _beside(path: Path, files: list[str]) -> list[Path]:
     others = [file for file in map(Path, files) if file != path]
     kept = [f for f in others if f.suffix.lower() in BESIDE or WORLD.fullmatch(f.suffix.lower())]
     return sorted(kept, key=lambda f: f.suffix.lower())
+
+
+def _said_beside(path: Path) -> list[str]:
+    """Return the digest of what an .aux.xml says of where an image lies and what its numbers are, if it does."""
+    beside = path.with_name(f"{path.name}.aux.xml")
+    said = b"".join(one[0] for one in SAID.finditer(beside.read_bytes())) if beside.is_file() else b""
+    return [hashlib.sha256(said).hexdigest()] if said else []
 
 
 def digest_by_pieces(path: Path) -> str:

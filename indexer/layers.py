@@ -50,7 +50,7 @@ class Layer:
         self.modality = modality
         self.bit = bit
         self.reader: Reader = raster.reader(modality.bands)
-        self._like_others = False
+        self._judged = False
         try:
             magnitude.check_bytes(self.reader.dtype, self.reader.bands, modality, raster.path)
         except RasterError:
@@ -64,16 +64,15 @@ class Layer:
         Raises
         ------
         RasterError
-            If it cannot be read, or the first that holds data is in other units than the encoder takes.
+            If it cannot be read, or the first that holds enough data is in other units than the encoder takes.
         """
         stored, valid = self.reader.stored(row, col, height, width)
         seen = valid[::SPARSE, ::SPARSE]
-        if not self._like_others and seen.any():
+        if not self._judged and seen.any():
             some = stored[:, ::SPARSE, ::SPARSE]
             pixels = np.empty(some.shape, np.float32)
             self.reader.bands.physical(some, pixels)
-            magnitude.check(pixels, seen, self.modality, self.reader.path)
-            self._like_others = True
+            self._judged = magnitude.check(pixels, seen, self.modality, self.reader.path)
         return Look(self, stored, valid, bool(valid.all()))
 
 

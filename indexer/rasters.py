@@ -231,7 +231,7 @@ class Reader:
             self._source = _open(path, driver)
         # a virtual raster may lead elsewhere
         self._settings = None if self._source.driver == "VRT" else path
-        self._buffer: NDArray[Any] = np.empty(0, self._source.dtypes[0])
+        self._buffer: NDArray[Any] = np.empty(0, np.result_type(*self._source.dtypes))
         ignored = {MaskFlags.alpha, MaskFlags.per_dataset} if alpha_is_a_band(self._source) else set()
         masks, nodata = self._source.mask_flag_enums, self._source.nodatavals  # each asks all bands
         flags = [set(masks[i - 1]) - ignored for i in bands.indexes]
@@ -256,8 +256,8 @@ class Reader:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the numbers as they stand in the file."""
-        return self._buffer.dtype
+        """Of the numbers of the bands wanted, as they stand in the file."""
+        return np.result_type(*(self._source.dtypes[i - 1] for i in self.bands.indexes))
 
     def stored(self, row: int, col: int, height: int, width: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Return numbers as they stand in the file, and where they are data.
@@ -276,7 +276,7 @@ class Reader:
         window = Window(col, row, width, height)
         numbers = len(self.bands.indexes) * height * width
         if self._buffer.size < numbers:
-            self._buffer = np.empty(numbers, np.result_type(*self._source.dtypes))
+            self._buffer = np.empty(numbers, self._buffer.dtype)
         out = self._buffer[:numbers].reshape(-1, height, width)
         try:
             with remote.settings(self._settings):

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,8 +156,9 @@ def identity(path: Path, packed: bool = True) -> str:
         read = _http(bare, query)
     head, size = read(0, HEAD)
     tail = read(max(HEAD, size - TAIL), size)[0] if size > HEAD else b""
-    starts = [] if packed else [HEAD + i * (size - TAIL - HEAD) // SPREAD for i in range(SPREAD)]
-    between = [read(start, start + PIECE)[0] for start in starts if start + PIECE < size]
+    starts = [HEAD + i * (size - TAIL - HEAD) // SPREAD for i in range(0 if packed or size <= HEAD + TAIL else SPREAD)]
+    with ThreadPoolExecutor(TRIES) as pool:
+        between = list(pool.map(lambda start: read(start, min(start + PIECE, size))[0], starts))
     return "range:" + hashlib.sha256(b"".join((b"%d:" % size, head, tail, *between))).hexdigest()
 
 

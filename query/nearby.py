@@ -76,7 +76,8 @@ class Lookup:
         if effort is None:
             return None
         probes = min(round(effort.probes / live**0.5), self.coarse.lists)  # as of hits that lie farther out
-        if self.k > plan.K and self._scan_is_cheaper(probes, probes / self.coarse.lists * count, effort.candidates):
+        work = Work(probes, probes / self.coarse.lists * count, effort.candidates)
+        if self.k > plan.K and self._scan_is_cheaper(work):
             return None
         near = Nearby(*self.coarse.nearest(self.rotated, probes), effort.candidates)
         if self.selection.candidates is None:
@@ -91,17 +92,16 @@ class Lookup:
         """Look into those lists nearest to some queries that hold enough of what may answer."""
         count = self.selection.count
         effort = self.goal.filtered_effort(self.calibration, self.k, count)
-        if effort is None or self._scan_is_cheaper(0, 0, 0):
+        if effort is None or self._scan_is_cheaper(Work(told=count)):
             return None
         enough = max(effort.candidates, self.k, int(effort.share * count))
         lists, scores = self.coarse.holding(rotated, self.selection.in_list(self.lists), enough)
-        if self._scan_is_cheaper(np.count_nonzero(lists >= 0) / len(lists), enough, effort.candidates):
+        if self._scan_is_cheaper(Work(np.count_nonzero(lists >= 0) / len(lists), enough, effort.candidates, count)):
             return None
         return Nearby(lists, scores, effort.candidates)
 
-    def _scan_is_cheaper(self, lists: float, codes: float, depth: float) -> bool:
-        selection = self.selection
-        return plan.exact_is_cheaper(self.calibration.costs, selection.count, selection.runs, Work(lists, codes, depth))
+    def _scan_is_cheaper(self, work: Work) -> bool:
+        return plan.exact_is_cheaper(self.calibration.costs, self.selection.count, self.selection.runs, work)
 
 
 def _with(near: Nearby, some: NDArray[np.int64], farther: Nearby | None) -> Nearby:

@@ -31,11 +31,12 @@ is one with a filter: what was deleted, or came later than the version asked for
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a probe for one query does: lists probed, codes compared, and codes re-ranked."""
+    """What a probe for one query does: lists probed, codes compared, codes re-ranked, candidates told from others."""
 
     lists: float = 0
     codes: float = 0
     depth: float = 0
+    told: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,4 +137,4 @@ def exact_is_cheaper(costs: Costs, count: int, runs: float, work: Work) -> bool:
     work
         What a probe would do.
     """
-    return costs.scan_ns(count, runs) <= costs.probe_ns(count, work.lists, work.codes, work.depth)
+    return costs.scan_ns(count, runs) <= costs.probe_ns(work.told, work.lists, work.codes, work.depth)

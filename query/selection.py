@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from embedstore.candidates import Candidates
@@ -47,5 +48,12 @@ class Selection:
         if self.candidates is None:
             return lists.sizes
         if self._in_list is None:
-            self._in_list = lists.counts(self.candidates.numbers)
+            self._in_list = self._counted(lists, self.candidates)
         return self._in_list
+
+    def _counted(self, lists: Lists, candidates: Candidates) -> NDArray[np.int64]:
+        if 2 * self.count < candidates.size:
+            return lists.counts(candidates.numbers)
+        others = np.ones(candidates.size, bool)  # fewer: where a row was deleted, those that were
+        others[candidates.numbers] = False
+        return lists.sizes - lists.counts(np.flatnonzero(others))

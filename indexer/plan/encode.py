@@ -12,6 +12,7 @@ from embedstore import spec
 from embedstore.errors import EncoderMismatchError, InputError
 from embedstore.store import Store
 from indexer import encode
+from indexer.bands import normalise
 from indexer.encoders import registry
 from indexer.engines.local import Local
 from indexer.pipeline import Pipeline
@@ -142,22 +143,21 @@ def open_store(path: str | Path, units: Sequence[WorkUnit], encoder: str, bands:
     EncoderMismatchError
         If the store was made with another encoder, chip size or bands.
     RasterError, BandError
-        If a new encoder is wanted, or bands are named, and none of the scenes looked at can be read; the first reason.
+        If a new encoder is wanted, or bands are known by number only, and none of the scenes looked at can be read; the
+        first reason.
     """
-    there = Store.exists(path)
-    if there and bands is None:
-        store = Store.open(path)
-    else:
-        with tempfile.TemporaryDirectory(prefix="embedstore-") as folder:
-            plans = _sample(units, Path(folder))
-            store = Store.open(path) if there else encode.create(path, encoder, plans, bands)
-            if bands is not None:
-                bands = plans[0].raster.bands.select(bands, plans[0].path).names
-    kept = store.encoder.modalities[0].bands
+    with tempfile.TemporaryDirectory(prefix="embedstore-") as folder:
+        if Store.exists(path):
+            store = Store.open(path)
+            kept = store.encoder.modalities[0].bands
+            bands = kept if bands is None else _named(bands, kept, units, Path(folder))
+        else:
+            store = encode.create(path, encoder, _sample(units, Path(folder)), bands)
+            bands = kept = store.encoder.modalities[0].bands
     for what, planned, made in (
         ("encoder", registry.canonical(encoder), store.encoder.name),
         ("chip size", units[0].chip_size, store.encoder.chip_size),
-        ("bands", ",".join(bands or kept), ",".join(kept)),
+        ("bands", ",".join(bands), ",".join(kept)),
     ):
         if planned != made:
             raise EncoderMismatchError(
@@ -165,6 +165,15 @@ def open_store(path: str | Path, units: Sequence[WorkUnit], encoder: str, bands:
                 "different making are never compared. Plan again for this store, or encode into another."
             )
     return store
+
+
+def _named(asked: Sequence[str], kept: tuple[str, ...], units: Sequence[WorkUnit], folder: Path) -> tuple[str, ...]:
+    """Return the names of the bands asked for; scenes are opened for numbers alone."""
+    names = tuple(map(normalise, asked))
+    if names == kept or not any(name.isdecimal() for name in names):
+        return names
+    first = _sample(units, folder)[0]
+    return first.raster.bands.select(asked, first.path).names
 
 
 def encode_unit(unit: WorkUnit, store: Store, encoder: Encoder) -> Outcome:

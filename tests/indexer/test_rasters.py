@@ -65,6 +65,16 @@ def test_files_that_belong_to_an_image_are_of_its_identity(tmp_path: Path) -> No
         world = write(tmp_path / "plain.tif", noise(), transform=None)
     (tmp_path / "plain.tfw").write_text("10\n0\n0\n-10\n500005\n4999995\n")
     before = open_raster(world).item
+    (tmp_path / "plain.tif.aux.xml").write_text(
+        "<PAMDataset><PAMRasterBand band='1'><Metadata><MDI key='STATISTICS_MEAN'>1</MDI></Metadata></PAMRasterBand>"
+        "</PAMDataset>"
+    )
+    assert open_raster(world).item == before
+    (tmp_path / "plain.tif.aux.xml").write_text(
+        "<PAMDataset><PAMRasterBand band='1'><Scale>2</Scale></PAMRasterBand></PAMDataset>"
+    )
+    assert open_raster(world).item != before
+    (tmp_path / "plain.tif.aux.xml").unlink()
     (tmp_path / "plain.tfw").write_text("10\n0\n0\n-10\n500005\n5000635\n")
     assert open_raster(world).item != before
 

@@ -38,7 +38,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("indexer.build.FLAT_ROWS", 1_000)
     monkeypatch.setattr("indexer.calibrate.LENGTHS", (400, 3_000))
     monkeypatch.setattr(query.plan, "EXACT_ROWS", 50)
-    monkeypatch.setattr(query.plan, "exact_is_cheaper", lambda *_: False)
+    monkeypatch.setattr(query.plan, "exact_is_cheaper", lambda *_: False)  # so few rows are scanned in no time
     rng = np.random.default_rng(0)
     vectors = np.concatenate([_land(rng, SOUTH, north=False), _land(rng, NORTH, north=True)])
     lat = np.concatenate([rng.uniform(-2, -1, SOUTH), rng.uniform(1, 2, NORTH)])

@@ -64,9 +64,11 @@ def test_the_effort_is_that_of_as_few_candidates() -> None:
 
 
 def test_a_scan_is_chosen_where_it_is_cheaper() -> None:
-    probe = Work(lists=30, codes=1_000, depth=50)  # 90 us and 1 ns a candidate
+    probe = Work(lists=30, codes=1_000, depth=50, told=10_000)  # 90 us and 1 ns a candidate
     assert plan.exact_is_cheaper(COSTS, 10_000, 1, probe)
     assert not plan.exact_is_cheaper(COSTS, 10_001, 1, probe)
+    assert not plan.exact_is_cheaper(COSTS, 10_000, 1, replace(probe, told=0)), "without a filter none is told"
+    probe = replace(probe, told=3_000)
     assert plan.exact_is_cheaper(COSTS, 3_000, 10, probe), "30 ns a row, and 70 more for each run"
     assert not plan.exact_is_cheaper(COSTS, 3_000, 100, probe)
     assert not plan.exact_is_cheaper(COSTS, 3_000, 10, Work())
