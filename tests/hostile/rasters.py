@@ -30,6 +30,7 @@ def geotiff(bands: int = 4, side: int = 32, dtype: str = "uint16", **more: Any) 
             driver="GTiff", width=side, height=side, count=bands, dtype=dtype, transform=place, crs=4326, **more
         ) as out:
             out.write(np.full((bands, side, side), 900 if np.dtype(dtype).itemsize > 1 else 90, dtype))
+            out.scales = (1e-4 if np.dtype(dtype).itemsize > 1 else 1e-3,) * bands
             for number, name in enumerate(BANDS[:bands], 1):
                 out.set_band_description(number, name)
         return bytes(memory.read())

@@ -42,6 +42,7 @@ def geotiff(
             driver="GTiff", width=side, height=side, count=bands, dtype=dtype, transform=place, crs=4326, **more
         ) as out:
             out.write(np.full((bands, side, side), 900, dtype))
+            out.scales = (1e-4,) * bands
             for number, name in enumerate(names[:bands], 1):
                 out.set_band_description(number, name)
         return bytes(memory.read())
