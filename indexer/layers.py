@@ -50,7 +50,7 @@ class Layer:
         self.modality = modality
         self.bit = bit
         self.reader: Reader = raster.reader(modality.bands)
-        self._judged = False
+        self._judged = not magnitude.images(modality)  # there is nothing to judge in heights
         try:
             magnitude.check_bytes(self.reader.dtype, self.reader.bands, modality, raster.path)
         except RasterError:

@@ -50,7 +50,7 @@ def check(pixels: NDArray[np.float32], valid: NDArray[np.bool_], modality: Modal
     RasterError
         If they are.
     """
-    judged = [(band, numbers) for band in _images(modality) if len(numbers := _nonzero(pixels[band][valid])) >= ENOUGH]
+    judged = [(band, numbers) for band in images(modality) if len(numbers := _nonzero(pixels[band][valid])) >= ENOUGH]
     if judged and all(_is_other(numbers, modality.mean[band], modality.std[band]) for band, numbers in judged):
         band, numbers = judged[0]
         _refuse(path, modality, f"are about {np.median(numbers):.3g}", band)
@@ -65,13 +65,13 @@ def check_bytes(dtype: np.dtype[np.generic], bands: Bands, modality: Modality, p
     RasterError
         If so.
     """
-    images = _images(modality)
-    most = [BYTE * bands.scale[band] + bands.offset[band] for band in images]
-    if dtype == np.uint8 and images and all(m < modality.mean[b] for m, b in zip(most, images, strict=True)):
-        _refuse(path, modality, f"are bytes and reach {most[0]:.3g}", images[0])
+    judged = images(modality)
+    most = [BYTE * bands.scale[band] + bands.offset[band] for band in judged]
+    if dtype == np.uint8 and judged and all(m < modality.mean[b] for m, b in zip(most, judged, strict=True)):
+        _refuse(path, modality, f"are bytes and reach {most[0]:.3g}", judged[0])
 
 
-def _images(modality: Modality) -> list[int]:
+def images(modality: Modality) -> list[int]:
     """Return the bands that are an image or radar, of modalities that know their mean and spread."""
     numbers = sum(name.isdecimal() for name in modality.bands)
     return [
