@@ -6,7 +6,7 @@ import math
 
 SOON = 0.5
 """Seconds within which a request that is let in should be answered."""
-SHORT = 0.05
+SHORT = 0.02
 """Seconds within which it should be while more come than can be answered: then waiting longer helps nobody."""
 TURNS = 2
 """Turns of the threads for which requests are let in even then: what is worked on, and what is next."""

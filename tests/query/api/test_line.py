@@ -73,7 +73,7 @@ def test_at_four_times_what_can_be_answered_it_answers_that_much_and_soon(thread
     assert world.refused > len(world.took)
 
 
-@pytest.mark.parametrize(("service", "short", "long"), [(0.002, 50, 59), (0.01, 10, 19), (0.1, 4, 10), (2.0, 4, 6)])
+@pytest.mark.parametrize(("service", "short", "long"), [(0.002, 20, 29), (0.01, 4, 13), (0.1, 4, 10), (2.0, 4, 6)])
 def test_many_who_come_at_once_may_wait_and_when_they_keep_coming_no_longer(
     service: float, short: int, long: int
 ) -> None:
